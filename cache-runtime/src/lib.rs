@@ -1,0 +1,1 @@
+//! Caching as a one-line decision.
