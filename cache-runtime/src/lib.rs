@@ -69,6 +69,8 @@ pub use call::{outcome, refresh, uncached};
 pub use codec::{Codec, CodecError, Json, MessagePack};
 pub use entry::{Entry, PlainEntry};
 pub use error::{CacheError, ConfigError, StoreError, StoreErrorKind};
+#[doc(hidden)]
+pub use key::{Key, KeyBuilder};
 pub use key::{KeyError, Secret};
 pub use observe::{Bypass, FunctionStats, NotStored, Outcome, Stats};
 pub use policy::{Policy, SingleFlight};

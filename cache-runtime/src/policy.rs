@@ -34,7 +34,10 @@ pub enum SingleFlight {
 pub struct Policy {
     /// Who shares one load. Default: [`SingleFlight::Process`].
     pub single_flight: SingleFlight,
-    /// How long a caller waits for somebody else's load before it loads by itself. Default: 5 s.
+    /// How long a caller waits for somebody else's load. Default: 5 s.
+    ///
+    /// Then one of those who waited loads, and the others wait for that load once more this long;
+    /// after that everyone loads by itself.
     pub wait: Duration,
     /// The budget of all cache operations of one call together; the origin's own time does not
     /// count. Default: 100 ms.
