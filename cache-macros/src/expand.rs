@@ -4,7 +4,7 @@ use proc_macro2::{Group, Ident, Spacing, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, GenericArgument, GenericParam, Lifetime, Meta, PathArguments, Type};
+use syn::{Attribute, GenericParam, Lifetime, Meta, PathArguments, Type};
 
 use crate::args::CachedArgs;
 use crate::body;
@@ -13,7 +13,11 @@ use crate::model::{Cached, Entry, Key, Ttl};
 use crate::signature::{self, Body, Function, generated_at};
 
 /// The whole of `#[cached(attribute)] item`.
-pub(crate) fn cached(attribute: TokenStream, item: TokenStream, runtime: &TokenStream) -> TokenStream {
+pub(crate) fn cached(
+    attribute: TokenStream,
+    item: TokenStream,
+    runtime: &TokenStream,
+) -> TokenStream {
     let errors = Errors::new();
     let args = CachedArgs::read(attribute, &errors);
     let function = match function(&item, "cached", &errors) {
@@ -22,7 +26,11 @@ pub(crate) fn cached(attribute: TokenStream, item: TokenStream, runtime: &TokenS
     };
     match (Cached::new(args, &function, &errors), &function.body) {
         (Ok(cached), Some(body)) => {
-            let expansion = Expansion { cached: &cached, function: &function, runtime };
+            let expansion = Expansion {
+                cached: &cached,
+                function: &function,
+                runtime,
+            };
             let annotated = expansion.annotated(body);
             let entry = cached.entry.as_ref().map(|entry| expansion.entry(entry));
             quote!(#annotated #entry)
@@ -41,7 +49,10 @@ pub(crate) fn function(item: &TokenStream, attribute: &str, errors: &Errors) -> 
     match syn::parse2(item.clone()) {
         Ok(function) => Some(function),
         Err(error) => {
-            let is_function = item.clone().into_iter().any(|token| matches!(token, TokenTree::Ident(word) if word == "fn"));
+            let is_function = item
+                .clone()
+                .into_iter()
+                .any(|token| matches!(token, TokenTree::Ident(word) if word == "fn"));
             if is_function {
                 errors.push(error);
             } else {
@@ -61,10 +72,19 @@ struct Expansion<'a> {
 impl Expansion<'_> {
     /// The function under its own name, with its body handed to the cache.
     fn annotated(&self, body: &Body) -> TokenStream {
-        let Function { attrs, vis, signature, .. } = self.function;
+        let Function {
+            attrs,
+            vis,
+            signature,
+            ..
+        } = self.function;
         let inner_attrs = &body.inner_attrs;
         let plan = self.plan(self.cached.output.to_token_stream());
-        let bypass = self.cached.bypass_if.as_ref().map(|condition| quote!(.bypass(#condition)));
+        let bypass = self
+            .cached
+            .bypass_if
+            .as_ref()
+            .map(|condition| quote!(.bypass(#condition)));
         let share_errors = self.cached.shares_errors.then(|| self.share_errors());
         let future = body::future(body, &self.cached.output);
         let contents = quote_spanned! {Span::mixed_site()=>
@@ -76,23 +96,39 @@ impl Expansion<'_> {
 
     /// The chain that says where the value is kept and for how long, without a load.
     fn plan(&self, output: TokenStream) -> TokenStream {
-        let Self { cached, runtime, .. } = self;
+        let Self {
+            cached, runtime, ..
+        } = self;
         let site = self.site();
-        // At the user's type, where a value that cannot be cached is reported.
-        let shape = Ident::new("shape", value_span(&cached.output));
-        let cache = cached.cache.as_ref().map(|cache| by_reference("cache", cache));
+        let shape = shape(&cached.output, &output, runtime);
+        let cache = cached
+            .cache
+            .as_ref()
+            .map(|cache| by_reference("cache", cache));
         let key = self.key();
         let ttl = match &cached.ttl {
             Ttl::Is(ttl) => quote!(.ttl(#ttl)),
             Ttl::With(ttl_with) => quote!(.ttl_with(#ttl_with)),
         };
         let none_ttl = cached.none_ttl.as_ref().map(|ttl| quote!(.none_ttl(#ttl)));
-        let cache_if = cached.cache_if.as_ref().map(|condition| quote!(.cache_if(#condition)));
-        let codec = cached.codec.as_ref().map(|codec| quote!(.codec::<#codec>()));
-        let policy = cached.policy.as_ref().map(|policy| by_reference("policy", policy));
+        let cache_if = cached
+            .cache_if
+            .as_ref()
+            .map(|condition| quote!(.cache_if(#condition)));
+        let codec = cached
+            .codec
+            .as_ref()
+            .map(|codec| quote!(.codec::<#codec>()));
+        let policy = cached
+            .policy
+            .as_ref()
+            .map(|policy| by_reference("policy", policy));
         quote_spanned! {Span::mixed_site()=>
-            #runtime::__private::Probe::<#output>::new().#shape()
-                .plan(#site, &|| ())
+            #runtime::__private::Returns::plan(
+                #shape,
+                #site,
+                &|| (),
+            )
                 #cache
                 .key(|key| #key)
                 #ttl #none_ttl #cache_if #codec #policy
@@ -124,15 +160,21 @@ impl Expansion<'_> {
             Key::Default(arguments) => {
                 let generics = self.type_parameters();
                 let path = quote_spanned!(span=> key.path(#generics));
-                let constants = self.function.signature.generics.params.iter().filter_map(|parameter| match parameter {
-                    GenericParam::Const(parameter) => Some(&parameter.ident),
-                    GenericParam::Lifetime(_) | GenericParam::Type(_) => None,
-                });
+                let constants =
+                    self.function
+                        .signature
+                        .generics
+                        .params
+                        .iter()
+                        .filter_map(|parameter| match parameter {
+                            GenericParam::Const(parameter) => Some(&parameter.ident),
+                            GenericParam::Lifetime(_) | GenericParam::Type(_) => None,
+                        });
                 constants.chain(arguments).fold(path, |key, argument| {
                     let at = generated_at(argument.span());
                     // At the user's parameter, where one that cannot be part of a key is reported.
                     let render = Ident::new("render", argument.span());
-                    quote_spanned!(at=> #runtime::__private::Arg(&#argument).#render(#key))
+                    quote_spanned!(at=> #runtime::__private::Arg::new(&#argument).#render(#key))
                 })
             }
         }
@@ -143,7 +185,9 @@ impl Expansion<'_> {
         let span = Span::mixed_site();
         let signature = &self.function.signature;
         // Behind pointers, because they may be unsized.
-        let named: Vec<_> = signature::type_parameters(signature).map(|name| quote_spanned!(span=> *const #name)).collect();
+        let named: Vec<_> = signature::type_parameters(signature)
+            .map(|name| quote_spanned!(span=> *const #name))
+            .collect();
         let opaque: Vec<_> = self
             .function
             .parameters
@@ -162,7 +206,11 @@ impl Expansion<'_> {
     }
 
     fn share_errors(&self) -> TokenStream {
-        let Self { cached: Cached { output, .. }, runtime, .. } = self;
+        let Self {
+            cached: Cached { output, .. },
+            runtime,
+            ..
+        } = self;
         quote_spanned! {Span::mixed_site()=>
             .share_errors(#runtime::__private::Errors::<#output>::new().sharing())
         }
@@ -178,27 +226,53 @@ impl Expansion<'_> {
 }
 
 /// `.cache(&(expr))`: a mistake in the expression is reported there.
-fn by_reference(method: &str, expr: &syn::Expr) -> TokenStream {
+pub(crate) fn by_reference(method: &str, expr: &syn::Expr) -> TokenStream {
     let method = Ident::new(method, Span::mixed_site());
     quote_spanned!(generated_at(expr.span())=> .#method(&(#expr)))
 }
 
-/// Where to report that the value cannot be cached: at `T` where the type is spelled `Result<T, _>`.
-fn value_span(output: &Type) -> Span {
-    let Type::Path(path) = output else { return output.span() };
-    let value = path.path.segments.last().and_then(|last| match &last.arguments {
-        PathArguments::AngleBracketed(arguments) if last.ident == "Result" => arguments.args.first(),
+/// What the function returns, found out by type.
+///
+/// A value that cannot be cached is reported on this expression, so it takes the place of the type in the source: of
+/// `T` where that is spelled `Result<T, _>`.
+fn shape(written: &Type, output: &TokenStream, runtime: &TokenStream) -> TokenStream {
+    let value = match written {
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .and_then(|last| match &last.arguments {
+                PathArguments::AngleBracketed(arguments) if last.ident == "Result" => {
+                    arguments.args.first()
+                }
+                _ => None,
+            }),
         _ => None,
+    };
+    let tokens = value.map_or_else(|| written.to_token_stream(), ToTokens::to_token_stream);
+    let mut spans = tokens.into_iter().map(|token| token.span());
+    let first = spans.next().unwrap_or_else(Span::mixed_site);
+    let last = spans.last().unwrap_or(first);
+    let runtime = runtime.clone().into_iter().map(|mut token| {
+        token.set_span(first);
+        token
     });
-    match value {
-        Some(GenericArgument::Type(value)) => value.span(),
-        _ => output.span(),
-    }
+    let probe = quote_spanned!(first=> #(#runtime)*::__private::Probe::<#output>);
+    quote_spanned!(last=> #probe::new().shape())
 }
 
 fn entry_signature(entry: &Entry, function: &Function, runtime: &TokenStream) -> TokenStream {
-    let Function { attrs, vis, signature, .. } = function;
-    let Entry { name, takes_self, parameters } = entry;
+    let Function {
+        attrs,
+        vis,
+        signature,
+        ..
+    } = function;
+    let Entry {
+        name,
+        takes_self,
+        parameters,
+    } = entry;
     let attrs = attrs.iter().filter(|attr| concerns_siblings(attr));
     let doc = format!(
         "The [`Entry`]({}::Entry) of `{}` for these arguments: reads, stores and invalidates its cached value without calling it.",
@@ -208,7 +282,12 @@ fn entry_signature(entry: &Entry, function: &Function, runtime: &TokenStream) ->
     let generics = &signature.generics;
     let where_clause = &generics.where_clause;
     let receiver = takes_self.then(|| {
-        let receiver = Ident::new("self", signature.receiver().map_or_else(Span::call_site, |receiver| receiver.self_token.span));
+        let receiver = Ident::new(
+            "self",
+            signature
+                .receiver()
+                .map_or_else(Span::call_site, |receiver| receiver.self_token.span),
+        );
         quote!(&#receiver,)
     });
     let parameters = parameters.iter().map(|parameter| {
@@ -229,13 +308,17 @@ fn concerns_siblings(attr: &Attribute) -> bool {
     let path = attr.path();
     path.is_ident("cfg")
         || path.is_ident("allow")
-        || path.is_ident("doc") && matches!(&attr.meta, Meta::List(list) if signature::mentions(list.tokens.clone(), "hidden"))
+        || path.is_ident("doc")
+            && matches!(&attr.meta, Meta::List(list) if signature::mentions(list.tokens.clone(), "hidden"))
 }
 
 /// A key only reads its arguments: `&T` where the function takes `&mut T`.
 fn shared(ty: &Type) -> Type {
     match ty {
-        Type::Reference(reference) => Type::Reference(syn::TypeReference { mutability: None, ..reference.clone() }),
+        Type::Reference(reference) => Type::Reference(syn::TypeReference {
+            mutability: None,
+            ..reference.clone()
+        }),
         _ => ty.clone(),
     }
 }
@@ -258,15 +341,23 @@ fn owned_lifetimes(output: TokenStream) -> TokenStream {
             TokenTree::Punct(punct) if punct.as_char() == '&' => {
                 let span = punct.span();
                 owned.extend([TokenTree::Punct(punct)]);
-                let named = tokens.peek().is_some_and(|next| matches!(next, TokenTree::Punct(quote) if quote.as_char() == '\''));
+                let named = tokens.peek().is_some_and(
+                    |next| matches!(next, TokenTree::Punct(quote) if quote.as_char() == '\''),
+                );
                 if !named {
                     Lifetime::new("'static", span).to_tokens(&mut owned);
                 }
             }
-            TokenTree::Punct(punct) if punct.as_char() == '\'' && punct.spacing() == Spacing::Joint => {
+            TokenTree::Punct(punct)
+                if punct.as_char() == '\'' && punct.spacing() == Spacing::Joint =>
+            {
                 owned.extend([TokenTree::Punct(punct)]);
                 if let Some(TokenTree::Ident(name)) = tokens.next() {
-                    let name = if name == "_" { Ident::new("static", name.span()) } else { name };
+                    let name = if name == "_" {
+                        Ident::new("static", name.span())
+                    } else {
+                        name
+                    };
                     owned.extend([TokenTree::Ident(name)]);
                 }
             }

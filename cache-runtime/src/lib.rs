@@ -65,6 +65,7 @@ mod store;
 pub use cache::{AlreadyInstalled, Builder, Cache};
 
 pub use call::{outcome, refresh, uncached};
+pub use cache_macros::{cached, invalidates, updates};
 
 pub use codec::{Codec, CodecError, Json, MessagePack};
 pub use entry::{Entry, PlainEntry};
