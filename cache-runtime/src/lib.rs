@@ -1,7 +1,84 @@
-//! Caching as a one-line decision.
+//! Caching of slow async functions as a one-line decision.
+//!
+//! ```
+//! use cache_runtime::{cached, invalidates, updates};
+//! # use serde::{Deserialize, Serialize};
+//! # #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)] struct User { id: u64, name: String }
+//! # type DbError = std::io::Error;
+//! # async fn find(id: u64) -> Result<User, DbError> { Ok(User { id, name: "Ada".into() }) }
+//!
+//! #[cached(ttl = 300, key = "user:{id}")]
+//! async fn get_user(id: u64) -> Result<User, DbError> {
+//!     find(id).await // slow
+//! }
+//!
+//! #[updates(get_user(id))] // the Ok value is written through
+//! async fn rename_user(id: u64, name: &str) -> Result<User, DbError> {
+//!     Ok(User { id, name: name.to_owned() })
+//! }
+//!
+//! #[invalidates(get_user(id))] // when the body ends
+//! async fn delete_user(id: u64) -> Result<(), DbError> {
+//!     Ok(())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # cache_runtime::Cache::memory().scope(async {
+//! get_user(42).await?; // cache-aside
+//! get_user_entry(42).invalidate().await?; // same key template, checked by the compiler
+//! # rename_user(42, "Grace").await?;
+//! # assert_eq!(get_user(42).await?.name, "Grace");
+//! # delete_user(42).await?;
+//! # assert_eq!(get_user_entry(42).peek().await?, None);
+//! # Ok(()) }).await }
+//! ```
+//!
+//! # A tour
+//!
+//! The attributes turn a function into the same function around a look-up: a static site, a few
+//! lines that render the key, one call. What they may name is behind the hidden module
+//! `__private`; its `plan` is the thin typed loop around `flow`, where `flow::get_or_load` tells
+//! the story of one call: enter, look up, join or lead a load, look again, load, fill. Beside it
+//! stand, each for itself, `key` (rendering, escaping), `codec` (how values become bytes, and what
+//! tells types apart), `envelope` (what is stored around them), `single_flight` (who loads),
+//! `invalidate` (deletions that wait to be confirmed), `observe` (outcomes and counters), and
+//! `store` (Redis, or this process's memory). [`Cache`] ties them together.
 
+mod cache;
+mod call;
+mod codec;
+mod config;
+mod entry;
+mod envelope;
+mod error;
+mod flow;
+mod invalidate;
 mod key;
+mod observe;
+mod policy;
+mod private;
+mod resilience;
+mod single_flight;
+mod site;
+mod store;
+
+pub use cache::{AlreadyInstalled, Builder, Cache};
+
+pub use call::{outcome, refresh, uncached};
+
+pub use codec::{Codec, CodecError, Json, MessagePack};
+pub use entry::{Entry, PlainEntry};
+pub use error::{CacheError, ConfigError, StoreError, StoreErrorKind};
+#[doc(hidden)]
+pub use key::{Key, KeyBuilder};
+pub use key::{KeyError, Secret};
+pub use observe::{Bypass, FunctionStats, NotStored, Outcome, Stats};
+pub use policy::{Policy, SingleFlight};
 
 #[doc(hidden)]
-pub use key::KeyBuilder;
-pub use key::{Key, KeyError, Secret};
+pub mod __private {
+    pub use crate::private::*;
+}
+
+#[cfg(feature = "test-util")]
+pub mod test_util;

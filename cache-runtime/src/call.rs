@@ -1,0 +1,227 @@
+//! What concerns one call wraps the call: [`outcome`], [`refresh`], [`uncached`].
+//!
+//! A wrapper leaves a [`Control`] in reach of the thread while it polls what it wraps; the first
+//! annotated call inside picks it up. So the wrappers need no generated code, and nest.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use parking_lot::Mutex;
+
+use crate::key::Key;
+use crate::observe::{Event, Outcome};
+
+/// The call's value together with how it was served.
+///
+/// Acts on the first annotated call inside `call`, in the same task: a call behind
+/// `tokio::spawn` is not seen. If none runs, the outcome is [`Outcome::NotCalled`].
+/// Cancellation: as `call` itself.
+///
+/// ```
+/// use cache_runtime::{Cache, Outcome, cached, outcome};
+///
+/// #[cached(ttl = 300, key = "square:{n}")]
+/// async fn square(n: u64) -> u64 {
+///     n * n
+/// }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # Cache::memory().scope(async {
+/// assert_eq!(outcome(square(7)).await, (49, Outcome::Loaded));
+/// assert_eq!(outcome(square(7)).await, (49, Outcome::Hit));
+/// # }).await }
+/// ```
+pub async fn outcome<F: Future>(call: F) -> (F::Output, Outcome) {
+    let control = Control::new(Mode::Cached);
+    let output = run(control.clone(), call).await;
+    (output, control.outcome())
+}
+
+/// Loads now, whatever the store holds, and stores the value.
+///
+/// Never joins a load that is already under way, but others may join this one. Acts on the first
+/// annotated call inside `call`, in the same task. Cancellation: as `call` itself.
+///
+/// ```
+/// use cache_runtime::{Cache, Outcome, cached, outcome, refresh};
+///
+/// #[cached(ttl = 300, key = "square:{n}")]
+/// async fn square(n: u64) -> u64 {
+///     n * n
+/// }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # Cache::memory().scope(async {
+/// square(7).await;
+/// assert_eq!(outcome(refresh(square(7))).await, (49, Outcome::Loaded));
+/// # }).await }
+/// ```
+pub async fn refresh<F: Future>(call: F) -> F::Output {
+    run(Control::new(Mode::Refresh), call).await
+}
+
+/// Goes to the origin: nothing is looked up, nothing is stored.
+///
+/// Acts on the first annotated call inside `call`, in the same task. Cancellation: as `call`
+/// itself.
+///
+/// ```
+/// use cache_runtime::{Bypass, Cache, Outcome, cached, outcome, uncached};
+///
+/// #[cached(ttl = 300, key = "square:{n}")]
+/// async fn square(n: u64) -> u64 {
+///     n * n
+/// }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # Cache::memory().scope(async {
+/// square(7).await;
+/// let (value, how) = outcome(uncached(square(7))).await;
+/// assert_eq!((value, how), (49, Outcome::Bypassed(Bypass::Uncached)));
+/// # }).await }
+/// ```
+pub async fn uncached<F: Future>(call: F) -> F::Output {
+    run(Control::new(Mode::Uncached), call).await
+}
+
+/// The call's value together with its events, in their order.
+#[cfg(feature = "test-util")]
+pub async fn events<F: Future>(call: F) -> (F::Output, Vec<Event>) {
+    let control = Control::new(Mode::Cached);
+    let output = run(control.clone(), call).await;
+    let events = control.0.events.lock().clone();
+    (output, events)
+}
+
+/// What a wrapped call does; the later one is the stronger one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mode {
+    Cached,
+    Refresh,
+    Uncached,
+}
+
+/// What the wrappers around one call want of it, and what they learn of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Control(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    mode: Mode,
+    taken: AtomicBool,
+    events: Mutex<Vec<Event>>,
+    // The wrapper around this wrapper.
+    outer: Option<Control>,
+}
+
+impl Control {
+    fn new(mode: Mode) -> Self {
+        let outer = CONTROL.with_borrow(|outer| outer.clone());
+        let outer = outer.filter(|outer| !outer.0.taken.load(SeqCst));
+        let mode = outer.as_ref().map_or(mode, |outer| mode.max(outer.0.mode));
+        Self(Arc::new(Inner {
+            mode,
+            taken: AtomicBool::new(false),
+            events: Mutex::default(),
+            outer,
+        }))
+    }
+
+    /// The control in reach, if no call has picked it up yet.
+    pub(crate) fn take() -> Option<Self> {
+        let control = CONTROL.with_borrow(|control| control.clone())?;
+        if control.0.taken.swap(true, SeqCst) {
+            return None;
+        }
+        let mut outer = control.0.outer.as_ref();
+        while let Some(wrapper) = outer {
+            wrapper.0.taken.store(true, SeqCst);
+            outer = wrapper.0.outer.as_ref();
+        }
+        Some(control)
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.0.mode
+    }
+
+    pub(crate) fn record(&self, event: Event) {
+        self.0.events.lock().push(event);
+        if let Some(outer) = &self.0.outer {
+            outer.record(event);
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        let events = self.0.events.lock();
+        match events.last() {
+            Some(Event::Ended(outcome)) => *outcome,
+            _ => Outcome::NotCalled,
+        }
+    }
+}
+
+/// The keys that the current task is loading, innermost first.
+#[derive(Debug, Clone)]
+pub(crate) struct Loading(Arc<(Key, Option<Loading>)>);
+
+impl Loading {
+    /// Whether the current task is loading `key` already, further out.
+    pub(crate) fn is_under_way(key: &Key) -> bool {
+        LOADING.with_borrow(|innermost| {
+            let mut at = innermost.as_ref();
+            while let Some(Loading(loading)) = at {
+                if loading.0 == *key {
+                    return true;
+                }
+                at = loading.1.as_ref();
+            }
+            false
+        })
+    }
+
+    /// Runs the origin of `key` so that calls inside it can tell.
+    pub(crate) async fn run<F: Future>(key: Key, origin: F) -> F::Output {
+        let outer = LOADING.with_borrow(|outer| outer.clone());
+        let loading = Some(Self(Arc::new((key, outer))));
+        let mut origin = pin!(origin);
+        poll_fn(|cx| {
+            let _restore = Restore::new(&LOADING, loading.clone());
+            origin.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+thread_local! {
+    static CONTROL: RefCell<Option<Control>> = const { RefCell::new(None) };
+    static LOADING: RefCell<Option<Loading>> = const { RefCell::new(None) };
+}
+
+async fn run<F: Future>(control: Control, call: F) -> F::Output {
+    let mut call = pin!(call);
+    poll_fn(|cx| {
+        let _restore = Restore::new(&CONTROL, Some(control.clone()));
+        call.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// Puts a thread's former value back, also when the poll panics.
+struct Restore<T: 'static> {
+    cell: &'static std::thread::LocalKey<RefCell<Option<T>>>,
+    former: Option<T>,
+}
+
+impl<T> Restore<T> {
+    fn new(cell: &'static std::thread::LocalKey<RefCell<Option<T>>>, value: Option<T>) -> Self {
+        let former = cell.replace(value);
+        Self { cell, former }
+    }
+}
+
+impl<T> Drop for Restore<T> {
+    fn drop(&mut self) {
+        self.cell.set(self.former.take());
+    }
+}

@@ -1,0 +1,245 @@
+//! [`Entry`]: the cached value of one function for one key.
+
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::codec::{CodecError, TypeIdentity};
+use crate::error::{CacheError, StoreError};
+use crate::flow::{Budget, Engine, Verdict};
+use crate::key::Key;
+use crate::observe::Miss;
+use crate::private::{CacheValue, Rules};
+
+/// The cached value of one annotated function for one key: what `get_user_entry(42)` returns.
+///
+/// `R` is the function's whole return type; the value is its `Ok` type if it is a `Result`,
+/// otherwise `R` itself. All operations together with the store get the policy's `timeout`
+/// (100 ms by default); when it is over they return the error, and an invalidation is repeated in
+/// the background.
+///
+/// ```
+/// use cache_runtime::{Cache, CacheError, cached};
+///
+/// #[cached(ttl = 300, key = "user:{id}")]
+/// async fn user_name(id: u64) -> Result<String, std::io::Error> {
+///     Ok(format!("user {id}"))
+/// }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), CacheError> {
+/// # Cache::memory().scope(async {
+/// let entry = user_name_entry(42);
+/// assert_eq!(entry.key(), "cache:user:42");
+/// assert_eq!(entry.peek().await?, None);
+/// entry.put(&"Ada".to_owned()).await?;
+/// assert_eq!(entry.peek().await?.as_deref(), Some("Ada"));
+/// entry.invalidate().await?;
+/// assert_eq!(entry.peek().await?, None);
+/// # Ok(()) }).await }
+/// ```
+#[must_use = "an entry does nothing until one of its operations is awaited"]
+pub struct Entry<R> {
+    plain: PlainEntry<R>,
+}
+
+/// The operations of an [`Entry`] whose function does not return a `Result`.
+pub struct PlainEntry<V> {
+    core: Core,
+    value: PhantomData<fn() -> V>,
+}
+
+/// An entry without its types.
+#[derive(Clone)]
+pub(crate) struct Core {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) timeout: Duration,
+    pub(crate) at: Result<(Key, TypeIdentity), CacheError>,
+    /// Judges and encodes a value.
+    pub(crate) judge: Arc<dyn Fn(&dyn Any) -> Verdict + Send + Sync>,
+    pub(crate) decode: fn(&[u8]) -> Result<Box<dyn Any>, CodecError>,
+}
+
+impl<R> Entry<R> {
+    pub(crate) fn new(core: Core) -> Self {
+        Self {
+            plain: PlainEntry {
+                core,
+                value: PhantomData,
+            },
+        }
+    }
+
+    /// The Redis key, `<namespace>:<rendered key>`; empty if the key could not be rendered.
+    pub fn key(&self) -> &str {
+        self.core().key()
+    }
+
+    /// Deletes the entry, and cuts off loads under way in this process.
+    ///
+    /// # Errors
+    /// If the store does not confirm the deletion within the budget. It is then repeated in the
+    /// background, and this process bypasses the cache for this key until it is confirmed.
+    ///
+    /// # Cancellation
+    /// Dropped before it ends, the deletion is completed in the background.
+    #[must_use = "an invalidation happens when it is awaited, and can fail"]
+    pub async fn invalidate(&self) -> Result<(), CacheError> {
+        self.core().invalidate().await
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.plain.core
+    }
+}
+
+impl<T: CacheValue, E> Entry<Result<T, E>> {
+    /// The value, if the store holds an intact one of this key and type. Never loads.
+    ///
+    /// # Errors
+    /// If the store does not answer within the budget.
+    ///
+    /// # Cancellation
+    /// Cancel safe.
+    #[must_use = "peeking has no effect but its result"]
+    pub async fn peek(&self) -> Result<Option<T>, CacheError> {
+        self.core().peek().await
+    }
+
+    /// Stores a value, over whatever the entry holds: the last writer wins.
+    ///
+    /// A value that is not cacheable (`None` without `none_ttl`, `cache_if` says no) deletes the
+    /// entry instead.
+    ///
+    /// # Errors
+    /// If the value is too large or would not read back (the entry is deleted then), or if the
+    /// store does not confirm within the budget (the entry is deleted in the background then).
+    ///
+    /// # Cancellation
+    /// Dropped before it ends, the entry is deleted in the background.
+    #[must_use = "a value is stored when this is awaited, and that can fail"]
+    pub async fn put(&self, value: &T) -> Result<(), CacheError> {
+        self.core().put(self.core().judge(value)).await
+    }
+
+    /// The value for `#[updates]` to write when the function has returned.
+    #[doc(hidden)]
+    pub fn stage(&self, value: &T) -> crate::private::Staged {
+        crate::private::Staged::new(self.core().clone(), self.core().judge(value))
+    }
+}
+
+impl<V: CacheValue> PlainEntry<V> {
+    /// The value, if the store holds an intact one of this key and type. Never loads.
+    ///
+    /// # Errors
+    /// If the store does not answer within the budget.
+    ///
+    /// # Cancellation
+    /// Cancel safe.
+    #[must_use = "peeking has no effect but its result"]
+    pub async fn peek(&self) -> Result<Option<V>, CacheError> {
+        self.core.peek().await
+    }
+
+    /// Stores a value, over whatever the entry holds: the last writer wins.
+    ///
+    /// A value that is not cacheable (`None` without `none_ttl`, `cache_if` says no) deletes the
+    /// entry instead.
+    ///
+    /// # Errors
+    /// If the value is too large or would not read back (the entry is deleted then), or if the
+    /// store does not confirm within the budget (the entry is deleted in the background then).
+    ///
+    /// # Cancellation
+    /// Dropped before it ends, the entry is deleted in the background.
+    #[must_use = "a value is stored when this is awaited, and that can fail"]
+    pub async fn put(&self, value: &V) -> Result<(), CacheError> {
+        self.core.put(self.core.judge(value)).await
+    }
+
+    /// The value for `#[updates]` to write when the function has returned.
+    #[doc(hidden)]
+    pub fn stage(&self, value: &V) -> crate::private::Staged {
+        crate::private::Staged::new(self.core.clone(), self.core.judge(value))
+    }
+}
+
+impl<V: CacheValue> Entry<V> {
+    /// The same entry with another time to live for [`put`](PlainEntry::put), for entries from
+    /// [`Cache::entry`](crate::Cache::entry).
+    pub fn ttl(self, ttl: Duration) -> Self {
+        let mut core = self.plain.core;
+        core.judge = Rules::<V>::fixed(ttl).into_judge::<crate::MessagePack>();
+        Self::new(core)
+    }
+}
+
+impl<R> Deref for Entry<R> {
+    type Target = PlainEntry<R>;
+
+    fn deref(&self) -> &PlainEntry<R> {
+        &self.plain
+    }
+}
+
+impl<R> Clone for Entry<R> {
+    fn clone(&self) -> Self {
+        Self::new(self.core().clone())
+    }
+}
+
+impl<R> fmt::Debug for Entry<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Entry").field(&self.key()).finish()
+    }
+}
+
+impl<V> fmt::Debug for PlainEntry<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Entry").field(&self.core.key()).finish()
+    }
+}
+
+impl Core {
+    pub(crate) fn key(&self) -> &str {
+        self.at.as_ref().map_or("", |(key, _)| key.as_str())
+    }
+
+    fn judge<V: CacheValue>(&self, value: &V) -> Verdict {
+        (self.judge)(value)
+    }
+
+    async fn peek<V: CacheValue>(&self) -> Result<Option<V>, CacheError> {
+        let (key, identity) = self.at.as_ref().map_err(Clone::clone)?;
+        let mut budget = Budget::new(self.timeout);
+        if self.engine.unconfirmed.covers(key) {
+            return Ok(None);
+        }
+        let payload = match self.engine.look_up(&mut budget, key, *identity).await {
+            Ok(payload) => payload,
+            Err(Miss::Store(kind)) => {
+                return Err(StoreError::new(kind, "the entry cannot be read").into());
+            }
+            Err(_) => return Ok(None),
+        };
+        let decoded = (self.decode)(&payload).ok();
+        Ok(decoded
+            .and_then(|value| value.downcast().ok())
+            .map(|value| *value))
+    }
+
+    async fn put(&self, verdict: Verdict) -> Result<(), CacheError> {
+        let (key, identity) = self.at.as_ref().map_err(Clone::clone)?;
+        let mut budget = Budget::new(self.timeout);
+        self.engine.put(&mut budget, key, *identity, verdict).await
+    }
+
+    async fn invalidate(&self) -> Result<(), CacheError> {
+        let (key, _) = self.at.as_ref().map_err(Clone::clone)?;
+        let mut budget = Budget::new(self.timeout);
+        let keys = std::slice::from_ref(key);
+        self.engine.invalidate(&mut budget, keys).await
+    }
+}

@@ -1,0 +1,59 @@
+//! One deadline for all cache operations of one call.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use crate::error::{StoreError, StoreErrorKind};
+
+/// What is left of the time that the cache may cost one call. The origin's time does not count.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    left: Duration,
+}
+
+impl Budget {
+    pub(crate) fn new(total: Duration) -> Self {
+        Self { left: total }
+    }
+
+    /// Runs a cache operation for as long as the budget lasts. Cancel safe if `operation` is.
+    pub(crate) async fn spend<T>(
+        &mut self,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        if self.left.is_zero() {
+            return Err(spent());
+        }
+        let start = Instant::now();
+        let result = timeout(self.left, operation).await;
+        self.left = self.left.saturating_sub(start.elapsed());
+        result.unwrap_or_else(|_| Err(spent()))
+    }
+}
+
+fn spent() -> StoreError {
+    StoreError::new(StoreErrorKind::Timeout, "the call's budget is spent")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn takes(millis: u64) -> Result<(), StoreError> {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_operations_together_get_one_deadline() {
+        let start = Instant::now();
+        let mut budget = Budget::new(Duration::from_millis(100));
+        budget.spend(takes(60)).await.expect("within the budget");
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        let late = budget.spend(takes(60)).await.expect_err("40 ms were left");
+        assert_eq!(late.kind(), StoreErrorKind::Timeout);
+        budget.spend(takes(0)).await.expect_err("nothing is left");
+        assert_eq!(start.elapsed(), Duration::from_millis(9100));
+    }
+}

@@ -1,0 +1,169 @@
+//! [`Engine`]: what all calls of one cache share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Budget, Verdict};
+use crate::codec::TypeIdentity;
+use crate::envelope::{self, Meta, Spans};
+use crate::error::{CacheError, StoreError};
+use crate::invalidate::{Unacknowledged, Unconfirmed};
+use crate::key::Key;
+use crate::observe::{Miss, StatsTable};
+use crate::policy::Policy;
+use crate::single_flight::Flights;
+use crate::store::Store;
+
+/// What all calls of one cache share.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) store: Store,
+    pub(crate) namespace: String,
+    pub(crate) policy: Policy,
+    pub(crate) value_limit: usize,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) unconfirmed: Unconfirmed,
+    pub(crate) stats: StatsTable,
+    /// There is no usable configuration: every call goes to its origin.
+    pub(crate) misconfigured: bool,
+}
+
+/// A value ready for the store, and its payload for the waiters; both share one buffer.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub(crate) envelope: Bytes,
+    pub(crate) payload: Bytes,
+}
+
+impl Engine {
+    /// The intact payload of this key and type.
+    pub(crate) async fn look_up(
+        &self,
+        budget: &mut Budget,
+        key: &Key,
+        identity: TypeIdentity,
+    ) -> Result<Bytes, Miss> {
+        let found = budget.spend(self.store.get(key)).await;
+        let found = found.map_err(|error| Miss::Store(error.kind()))?;
+        let envelope = found.ok_or(Miss::Absent)?;
+        let opened = envelope::open(&envelope, key.as_str(), identity).map_err(Miss::Rejected)?;
+        Ok(opened.payload)
+    }
+
+    pub(crate) fn seal(
+        &self,
+        buffer: Vec<u8>,
+        key: &Key,
+        identity: TypeIdentity,
+        ttl: Duration,
+    ) -> Sealed {
+        let meta = Meta {
+            spans: Spans {
+                fresh: ttl,
+                stale: Duration::ZERO,
+            },
+            ..Meta::default()
+        };
+        let envelope = envelope::seal(buffer, key.as_str(), identity, &meta);
+        let payload = envelope.slice(envelope::HEADER_LEN.min(envelope.len())..);
+        Sealed { envelope, payload }
+    }
+
+    /// Writes a value over whatever the entry holds; the last writer wins.
+    ///
+    /// A value that is not to be stored deletes the entry: what it holds is outdated either way.
+    pub(crate) async fn put(
+        self: &Arc<Self>,
+        budget: &mut Budget,
+        key: &Key,
+        identity: TypeIdentity,
+        verdict: Verdict,
+    ) -> Result<(), CacheError> {
+        let write = Unacknowledged::new(self, std::slice::from_ref(key));
+        let written = self.overwrite(budget, key, identity, verdict).await;
+        if !matches!(written, Err(CacheError::Store(_))) {
+            write.acknowledge();
+        }
+        written
+    }
+
+    async fn overwrite(
+        &self,
+        budget: &mut Budget,
+        key: &Key,
+        identity: TypeIdentity,
+        verdict: Verdict,
+    ) -> Result<(), CacheError> {
+        let (buffer, ttl) = match verdict {
+            Verdict::Store { buffer, ttl } => (buffer, ttl),
+            Verdict::Leave(_) => {
+                self.delete(budget, std::slice::from_ref(key)).await?;
+                return Ok(());
+            }
+            Verdict::Refuse(error) => {
+                self.delete(budget, std::slice::from_ref(key)).await?;
+                return Err(error.into());
+            }
+        };
+        let sealed = self.seal(buffer, key, identity, ttl);
+        let size = sealed.envelope.len();
+        if size > self.value_limit {
+            self.delete(budget, std::slice::from_ref(key)).await?;
+            return Err(CacheError::ValueTooLarge {
+                size,
+                limit: self.value_limit,
+            });
+        }
+        self.fenced(budget, std::slice::from_ref(key), async {
+            self.store.put(key, sealed.envelope, ttl).await
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Deletes entries. When this returns `Ok`, the store has confirmed it; otherwise this process
+    /// bypasses the cache for these keys until a repetition in the background is confirmed.
+    pub(crate) async fn invalidate(
+        self: &Arc<Self>,
+        budget: &mut Budget,
+        keys: &[Key],
+    ) -> Result<(), CacheError> {
+        let write = Unacknowledged::new(self, keys);
+        self.delete(budget, keys).await?;
+        write.acknowledge();
+        Ok(())
+    }
+
+    async fn delete(&self, budget: &mut Budget, keys: &[Key]) -> Result<(), StoreError> {
+        self.fenced(budget, keys, async {
+            self.store.delete(keys).await.map(drop)
+        })
+        .await
+    }
+
+    /// Runs a write that outdates every load under way.
+    async fn fenced(
+        &self,
+        budget: &mut Budget,
+        keys: &[Key],
+        write: impl Future<Output = Result<(), StoreError>>,
+    ) -> Result<(), StoreError> {
+        let fenced: Vec<_> = keys.iter().map(|key| self.flights.fence(key)).collect();
+        budget
+            .spend(async {
+                for flights in &fenced {
+                    flights.quiet().await;
+                }
+                write.await
+            })
+            .await?;
+        // A load that started meanwhile may have read the origin before the write, and the entry
+        // after it.
+        for key in keys {
+            self.flights.fence(key);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,37 @@
+//! [`Event`]: one step in the story of a call, in the order the steps happened.
+
+use super::Outcome;
+use crate::envelope::Rejected;
+use crate::error::StoreErrorKind;
+
+/// One step of a call; tests assert the list of a call's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A look-up found nothing to serve.
+    Missed(Miss),
+    /// The caller waits for another caller's load.
+    Waited,
+    /// The load waited for was abandoned or took too long.
+    GaveUp,
+    /// The origin is started.
+    Load,
+    /// The value is stored.
+    Filled,
+    /// The call is over.
+    Ended(Outcome),
+}
+
+/// Why a look-up found nothing to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Miss {
+    /// There is no entry.
+    Absent,
+    /// There is something, but not an intact entry of this key and type.
+    Rejected(Rejected),
+    /// The payload does not decode to the type.
+    Undecodable,
+    /// The store did not answer in time or not with a value.
+    Store(StoreErrorKind),
+}

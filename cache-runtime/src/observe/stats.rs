@@ -1,0 +1,296 @@
+//! Counters per annotated function.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::{Event, Miss, NotStored, Outcome};
+use crate::envelope::Rejected;
+use crate::error::StoreErrorKind;
+use crate::site::Site;
+
+/// A snapshot of a cache's counters; see [`Cache::stats`](crate::Cache::stats).
+///
+/// Its `Display` is a table, one line per function.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// One row per annotated function that was called through this cache.
+    pub functions: Vec<FunctionStats>,
+    /// Deletions that wait to be confirmed by the store; see the failure contract.
+    pub unconfirmed: usize,
+}
+
+impl Stats {
+    /// The row of `function`, by its path or the end of it (`"shop::get_user"`, `"get_user"`).
+    #[must_use]
+    pub fn function(&self, function: &str) -> Option<&FunctionStats> {
+        self.functions.iter().find(|row| {
+            row.function
+                .strip_suffix(function)
+                .is_some_and(|head| head.is_empty() || head.ends_with("::"))
+        })
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The counters of one annotated function since the process started.
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct FunctionStats {
+            /// `module::function`.
+            pub function: String,
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        #[derive(Debug, Default)]
+        struct Counters {
+            $($name: AtomicU64,)*
+        }
+
+        impl Counters {
+            fn read(&self, function: String) -> FunctionStats {
+                FunctionStats { function, $($name: self.$name.load(Relaxed),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Calls that ended.
+    calls,
+    /// Calls served from the store.
+    hits,
+    /// Calls served by another caller's load.
+    joined,
+    /// Runs of the origin, bypassed calls included.
+    loads,
+    /// Values stored.
+    stored,
+    /// Calls that did not ask the cache.
+    bypassed,
+    /// Look-ups that found no entry.
+    absent,
+    /// Look-ups that found an entry of another type, or of this type under another layout.
+    other_type,
+    /// Look-ups that found something that is not an intact entry of this key: garbage, truncated,
+    /// foreign, of a future format.
+    rejected,
+    /// Look-ups that the store did not answer.
+    unanswered,
+    /// Loads that failed.
+    failed,
+    /// Loaded values that were not cacheable: `None`, `cache_if`, no time to live.
+    declined,
+    /// Loaded values over the size limit.
+    too_large,
+    /// Loaded values that would not read back.
+    refused,
+    /// Loaded values dropped because the entry was invalidated meanwhile.
+    fenced,
+    /// Loaded values that the store did not take.
+    unfilled,
+    /// Store operations that ran out of the call's budget.
+    timeouts,
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<40} {:>10} {:>10} {:>8} {:>8} {:>8} {:>10}",
+            "function", "calls", "hits", "joined", "loads", "stored", "unanswered"
+        )?;
+        for row in &self.functions {
+            writeln!(
+                f,
+                "{:<40} {:>10} {:>10} {:>8} {:>8} {:>8} {:>10}",
+                row.function,
+                row.calls,
+                row.hits,
+                row.joined,
+                row.loads,
+                row.stored,
+                row.unanswered
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The counters of all functions called through one cache.
+#[derive(Debug, Default)]
+pub(crate) struct StatsTable(RwLock<Vec<Option<Arc<SiteStats>>>>);
+
+impl StatsTable {
+    pub(crate) fn of(&self, site: &Site) -> Arc<SiteStats> {
+        let id = site.id();
+        if let Some(Some(stats)) = self.0.read().get(id) {
+            return stats.clone();
+        }
+        let mut table = self.0.write();
+        if table.len() <= id {
+            table.resize_with(id + 1, || None);
+        }
+        match table.get_mut(id) {
+            Some(slot) => slot
+                .get_or_insert_with(|| Arc::new(SiteStats::new(site)))
+                .clone(),
+            // Unreachable: the table was just grown past `id`.
+            None => Arc::new(SiteStats::new(site)),
+        }
+    }
+
+    pub(crate) fn read(&self) -> Vec<FunctionStats> {
+        let table = self.0.read();
+        let rows = table.iter().flatten();
+        rows.map(|stats| stats.counters.read(stats.name.clone()))
+            .collect()
+    }
+}
+
+/// The counters of one annotated function in one cache, and what it has been warned of.
+#[derive(Debug)]
+pub(crate) struct SiteStats {
+    name: String,
+    place: String,
+    template: &'static str,
+    counters: Counters,
+    warned: Mutex<HashSet<Advice>>,
+}
+
+/// What is said once per function, with what to write instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Advice {
+    TooLarge,
+    Refused,
+    Unsupported,
+    OtherType,
+}
+
+impl SiteStats {
+    fn new(site: &Site) -> Self {
+        Self {
+            name: site.name(),
+            place: site.place(),
+            template: site.template(),
+            counters: Counters::default(),
+            warned: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn count(&self, event: Event) {
+        let c = &self.counters;
+        match event {
+            Event::Load => add(&c.loads),
+            Event::Filled => add(&c.stored),
+            Event::Waited | Event::GaveUp => {}
+            Event::Missed(miss) => match miss {
+                Miss::Absent | Miss::Rejected(Rejected::NoValue) => add(&c.absent),
+                Miss::Undecodable | Miss::Rejected(Rejected::OtherType) => add(&c.other_type),
+                Miss::Rejected(_) => add(&c.rejected),
+                Miss::Store(kind) => {
+                    add(&c.unanswered);
+                    self.count_timeout(kind);
+                }
+            },
+            Event::Ended(outcome) => {
+                add(&c.calls);
+                match outcome {
+                    Outcome::Hit => add(&c.hits),
+                    Outcome::Joined => add(&c.joined),
+                    Outcome::Loaded | Outcome::NotCalled => {}
+                    Outcome::Bypassed(_) => add(&c.bypassed),
+                    Outcome::NotStored(reason) => match reason {
+                        NotStored::Failed => add(&c.failed),
+                        NotStored::None | NotStored::Declined | NotStored::NoTtl => {
+                            add(&c.declined);
+                        }
+                        NotStored::TooLarge => add(&c.too_large),
+                        NotStored::Refused => add(&c.refused),
+                        NotStored::Fenced => add(&c.fenced),
+                        NotStored::Store(kind) => {
+                            add(&c.unfilled);
+                            self.count_timeout(kind);
+                        }
+                    },
+                }
+            }
+        }
+    }
+
+    fn count_timeout(&self, kind: StoreErrorKind) {
+        if kind == StoreErrorKind::Timeout {
+            add(&self.counters.timeouts);
+        }
+    }
+
+    /// Says `text` once per function and kind of advice.
+    pub(crate) fn advise(&self, advice: Advice, text: impl FnOnce() -> String) {
+        if self.warned.lock().insert(advice) {
+            tracing::warn!(
+                target: "cache",
+                function = self.name,
+                at = self.place,
+                key = self.template,
+                "{}", text()
+            );
+        }
+    }
+}
+
+fn add(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_found_by_whole_segments_of_its_path() {
+        let row = |function: &str| FunctionStats {
+            function: function.into(),
+            ..FunctionStats::default()
+        };
+        let stats = Stats {
+            functions: vec![row("shop::forget_user"), row("shop::get_user")],
+            unconfirmed: 0,
+        };
+        let found = stats.function("get_user").map(|row| row.function.as_str());
+        assert_eq!(found, Some("shop::get_user"));
+        assert_eq!(stats.function("user"), None);
+    }
+
+    #[test]
+    fn every_event_lands_in_its_counter() {
+        let table = StatsTable::default();
+        let site = Site::new("m", "count", "", "stats.rs", 1);
+        let stats = table.of(&site);
+        for event in [
+            Event::Missed(Miss::Absent),
+            Event::Missed(Miss::Rejected(Rejected::OtherType)),
+            Event::Missed(Miss::Rejected(Rejected::Corrupt)),
+            Event::Missed(Miss::Store(StoreErrorKind::Timeout)),
+            Event::Load,
+            Event::Filled,
+            Event::Ended(Outcome::Hit),
+            Event::Ended(Outcome::NotStored(NotStored::TooLarge)),
+        ] {
+            stats.count(event);
+        }
+        let rows = table.read();
+        let row = rows.first().expect("one row");
+        assert_eq!((row.calls, row.hits, row.loads, row.stored), (2, 1, 1, 1));
+        assert_eq!((row.absent, row.other_type, row.rejected), (1, 1, 1));
+        assert_eq!((row.unanswered, row.timeouts, row.too_large), (1, 1, 1));
+    }
+}

@@ -1,0 +1,51 @@
+//! The one door for generated code: all that expansions may name. Not public API.
+//!
+//! [`probe`] finds out, by type and not by spelling, what an annotated function returns; [`plan`]
+//! carries what the attribute says and runs the call; [`write`] is the other two attributes.
+//!
+//! An annotated function becomes
+//!
+//! ```text
+//! static SITE: Site = Site::new(module_path!(), "get_user", "user:{id}", file!(), line!());
+//! Probe::<R>::new().shape().plan(&SITE, &|| ())
+//!     .key(|key| key.text("user:").field(format_args!("{}", id)))
+//!     // or, by default: .key(|key| Arg::new(&id).render(key.path("")))
+//!     .ttl(Duration::new(300, 0))
+//!     .share_errors(Errors::<R>::new().sharing())
+//!     .get_or_load(async move { … }) // its entry function: .entry()
+//!     .await
+//! ```
+//!
+//! and one with a write attribute
+//!
+//! ```text
+//! let mut write = Write::new();
+//! let entry = write.entry(|| get_user_entry(Clone::clone(&id)));
+//! write.target(&entry);
+//! write.tag(|key| key.text("org:").field(format_args!("{}", org)));
+//! let out = write.run(async move { … }).await;
+//! if let Some(ret) = Success::<R>::new().of(&out) {
+//!     write.update(entry.stage(ret));
+//!     write.succeeded().await;
+//! } else {
+//!     write.failed().await;
+//! }
+//! out
+//! ```
+//!
+//! An `Entry` is `'static`: lifetimes in the return type are `'static` in the type of the entry.
+
+mod argument;
+mod plan;
+mod probe;
+mod write;
+
+pub use argument::{Arg, KeyArgument};
+pub use plan::{KeyPlan, Plan};
+pub use probe::{CacheValue, Cacheable, Errors, OptionValue, Probe, Returns, Sharing, Success};
+pub use write::{Staged, Write};
+
+pub(crate) use plan::{Rules, decode_any};
+
+pub use crate::key::KeyBuilder;
+pub use crate::site::Site;

@@ -1,0 +1,347 @@
+//! [`Plan`]: what one attribute says about one call.
+
+use std::any::Any;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{CacheValue, OptionValue, Returns, Sharing};
+use crate::cache::Cache;
+use crate::call::Loading;
+use crate::codec::{Codec, CodecError, MessagePack, TypeIdentity, type_identity};
+use crate::entry::{Core, Entry};
+use crate::envelope;
+use crate::error::CacheError;
+use crate::flow::{Call, Flow, Step, Verdict};
+use crate::key::{Key, KeyBuilder, KeyError};
+use crate::observe::{Advice, Bypass, NotStored};
+use crate::policy::Policy;
+use crate::site::Site;
+
+/// What one attribute says about one call, built in the order the macro writes it.
+#[must_use]
+pub struct Plan<S: Returns, C = MessagePack> {
+    site: &'static Site,
+    scope: &'static str,
+    cache: Option<Cache>,
+    key: Option<Result<Key, KeyError>>,
+    policy: Option<Policy>,
+    bypass: bool,
+    rules: Rules<S::Value>,
+    sharing: Sharing<S::Out>,
+    codec: PhantomData<fn() -> C>,
+}
+
+impl<S: Returns> Plan<S> {
+    pub(super) fn new(site: &'static Site, scope: &'static str) -> Self {
+        Self {
+            site,
+            scope,
+            cache: None,
+            key: None,
+            policy: None,
+            bypass: false,
+            rules: Rules {
+                is_none: S::is_none,
+                ..Rules::fixed(Duration::ZERO)
+            },
+            sharing: Sharing::NONE,
+            codec: PhantomData,
+        }
+    }
+}
+
+impl<S: Returns, C: Codec> Plan<S, C> {
+    /// Which cache; before [`key`](Self::key), which needs its namespace.
+    pub fn cache(mut self, cache: &Cache) -> Self {
+        self.cache = Some(cache.clone());
+        self
+    }
+
+    /// Renders the key.
+    pub fn key(mut self, render: impl FnOnce(KeyPlan) -> KeyBuilder) -> Self {
+        let cache = self.cache.get_or_insert_with(Cache::current);
+        let plan = KeyPlan {
+            site: self.site,
+            scope: self.scope,
+            key: KeyBuilder::new(&cache.engine().namespace),
+        };
+        self.key = Some(render(plan).finish());
+        self
+    }
+
+    /// How long a value is fresh.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.rules.ttl = Ttl::Fixed(ttl);
+        self
+    }
+
+    /// How long this value is fresh.
+    pub fn ttl_with(mut self, ttl: fn(&S::Value) -> Duration) -> Self {
+        self.rules.ttl = Ttl::Of(ttl);
+        self
+    }
+
+    /// Caches `None`, this long.
+    pub fn none_ttl(mut self, ttl: Duration) -> Self
+    where
+        S: OptionValue,
+    {
+        self.rules.none_ttl = Some(ttl);
+        self
+    }
+
+    /// Stores a value only if this is true of it.
+    pub fn cache_if(mut self, cache_if: fn(&S::Value) -> bool) -> Self {
+        self.rules.cache_if = Some(cache_if);
+        self
+    }
+
+    /// Another codec.
+    pub fn codec<D: Codec>(self) -> Plan<S, D> {
+        Plan {
+            site: self.site,
+            scope: self.scope,
+            cache: self.cache,
+            key: self.key,
+            policy: self.policy,
+            bypass: self.bypass,
+            rules: self.rules,
+            sharing: self.sharing,
+            codec: PhantomData,
+        }
+    }
+
+    /// Another policy than the cache's.
+    pub fn policy(mut self, policy: &Policy) -> Self {
+        self.policy = Some(*policy);
+        self
+    }
+
+    /// Whether this call skips the cache.
+    pub fn bypass(mut self, bypass: bool) -> Self {
+        self.bypass = bypass;
+        self
+    }
+
+    /// How the waiters of a failed load get its error.
+    pub fn share_errors(mut self, sharing: Sharing<S::Out>) -> Self {
+        self.sharing = sharing;
+        self
+    }
+
+    /// The value: from the store, from another caller's load, or from the origin.
+    ///
+    /// The thin typed loop around the [`Flow`], which knows what comes when.
+    pub async fn get_or_load<F: Future<Output = S::Out>>(self, origin: F) -> S::Out {
+        let rules = self.rules;
+        let sharing = self.sharing;
+        let mut flow = Flow::new(self.call());
+        let key = loop {
+            match flow.next().await {
+                Step::Decode(payload) => match C::decode(&payload) {
+                    Ok(value) => {
+                        flow.served();
+                        return S::join(value);
+                    }
+                    Err(_) => flow.undecodable(),
+                },
+                Step::Fail(error) => match (sharing.unshare)(&error) {
+                    Some(out) => {
+                        flow.shared_failure();
+                        return out;
+                    }
+                    None => flow.undecodable(),
+                },
+                Step::Load(key) => break key,
+                Step::Bypass(reason) => {
+                    let out = origin.await;
+                    flow.bypassed(reason);
+                    return out;
+                }
+            }
+        };
+        match S::split(Loading::run(key, origin).await) {
+            Ok(value) => {
+                let verdict = rules.judge::<C>(&value);
+                flow.loaded(verdict).await;
+                S::join(value)
+            }
+            Err(out) => {
+                flow.failed((sharing.share)(&out));
+                out
+            }
+        }
+    }
+
+    /// The entry of this key.
+    pub fn entry(self) -> Entry<S::Out> {
+        let rules = self.rules;
+        let (cache, at) = self.place();
+        Entry::new(Core {
+            timeout: self.policy.unwrap_or(cache.engine().policy).timeout,
+            engine: cache.engine().clone(),
+            at,
+            judge: rules.into_judge::<C>(),
+            decode: decode_any::<S::Value, C>,
+        })
+    }
+
+    fn call(&self) -> Call {
+        let (cache, at) = self.place();
+        let engine = cache.engine().clone();
+        let stats = engine.stats.of(self.site);
+        let at = if engine.misconfigured {
+            Err(Bypass::Misconfigured)
+        } else if self.bypass {
+            Err(Bypass::Asked)
+        } else {
+            at.map_err(|error| {
+                stats.advise(Advice::Unsupported, || error.to_string());
+                Bypass::Unsupported
+            })
+        };
+        Call {
+            policy: self.policy.unwrap_or(engine.policy),
+            engine,
+            stats,
+            at,
+        }
+    }
+
+    fn place(&self) -> (Cache, Result<(Key, TypeIdentity), CacheError>) {
+        let cache = self.cache.clone().unwrap_or_else(Cache::current);
+        let key = self.key.clone().unwrap_or_else(|| {
+            let key = KeyBuilder::new(&cache.engine().namespace);
+            key.text(&self.site.path(self.scope)).finish()
+        });
+        let at = key.map_err(CacheError::from).and_then(|key| {
+            let identity = type_identity::<S::Value, C>()?;
+            Ok((key, identity))
+        });
+        (cache, at)
+    }
+}
+
+impl<S: Returns, C> fmt::Debug for Plan<S, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn decode_any<V: CacheValue, C: Codec>(
+    payload: &[u8],
+) -> Result<Box<dyn Any>, CodecError> {
+    C::decode::<V>(payload).map(|value| Box::new(value) as Box<dyn Any>)
+}
+
+/// A key to be rendered: from a template, or from the function's path and arguments.
+#[derive(Debug)]
+#[must_use]
+pub struct KeyPlan {
+    site: &'static Site,
+    scope: &'static str,
+    key: KeyBuilder,
+}
+
+impl KeyPlan {
+    /// A template that starts with this literal.
+    pub fn text(self, literal: &str) -> KeyBuilder {
+        self.key.text(literal)
+    }
+
+    /// A template that starts with this placeholder.
+    pub fn field(self, value: fmt::Arguments<'_>) -> KeyBuilder {
+        self.key.field(value)
+    }
+
+    /// The function's path; `generics` are its own type parameters by name.
+    pub fn path(self, generics: &str) -> KeyBuilder {
+        let path = self.site.path(self.scope);
+        self.key.field(format_args!("{path}{generics}"))
+    }
+}
+
+/// Whether a value is stored, and for how long.
+pub(crate) struct Rules<V> {
+    ttl: Ttl<V>,
+    none_ttl: Option<Duration>,
+    cache_if: Option<fn(&V) -> bool>,
+    is_none: fn(&V) -> bool,
+}
+
+enum Ttl<V> {
+    Fixed(Duration),
+    Of(fn(&V) -> Duration),
+}
+
+impl<V> Clone for Ttl<V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for Ttl<V> {}
+
+impl<V> Clone for Rules<V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for Rules<V> {}
+
+impl<V: CacheValue> Rules<V> {
+    pub(crate) fn fixed(ttl: Duration) -> Self {
+        Self {
+            ttl: Ttl::Fixed(ttl),
+            none_ttl: None,
+            cache_if: None,
+            is_none: |_| false,
+        }
+    }
+
+    fn judge<C: Codec>(&self, value: &V) -> Verdict {
+        let ttl = match self.lifetime(value) {
+            Ok(ttl) => ttl,
+            Err(reason) => return Verdict::Leave(reason),
+        };
+        let mut buffer = envelope::start();
+        match C::encode(value, &mut buffer) {
+            Ok(()) => Verdict::Store { buffer, ttl },
+            Err(error) => Verdict::Refuse(error),
+        }
+    }
+
+    pub(crate) fn into_judge<C: Codec>(
+        self,
+    ) -> Arc<dyn Fn(&dyn Any) -> Verdict + Send + Sync + 'static> {
+        Arc::new(move |value| match value.downcast_ref::<V>() {
+            Some(value) => self.judge::<C>(value),
+            // Unreachable: the entry is typed by `V`.
+            None => Verdict::Leave(NotStored::Refused),
+        })
+    }
+
+    fn lifetime(&self, value: &V) -> Result<Duration, NotStored> {
+        let none = (self.is_none)(value);
+        let ttl = match (none, self.none_ttl) {
+            (true, None) => return Err(NotStored::None),
+            _ if self.cache_if.is_some_and(|cache_if| !cache_if(value)) => {
+                return Err(NotStored::Declined);
+            }
+            (true, Some(ttl)) => ttl,
+            (false, _) => match self.ttl {
+                Ttl::Fixed(ttl) => ttl,
+                Ttl::Of(ttl) => ttl(value),
+            },
+        };
+        if ttl < Duration::from_millis(1) {
+            return Err(NotStored::NoTtl);
+        }
+        Ok(ttl)
+    }
+}

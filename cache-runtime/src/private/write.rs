@@ -1,0 +1,193 @@
+//! [`Write`]: what `#[invalidates]` and `#[updates]` do around a function.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::Cache;
+use crate::entry::{Core, Entry};
+use crate::flow::{Budget, Engine, Verdict};
+use crate::key::{Key, KeyBuilder, KeyError};
+
+/// One run of a writing function, and the entries it makes outdated.
+///
+/// Both write attributes act when the body ends. If it ends by `Err`, by a panic, or is dropped
+/// after its first poll, the write may have happened all the same, so the entries are deleted; with
+/// `only_ok` they are left alone. A failed cache operation never changes the function's result: it
+/// is repeated in the background, and until then this process bypasses the cache for those keys.
+#[derive(Debug)]
+#[must_use]
+pub struct Write {
+    cache: Option<Cache>,
+    only_ok: bool,
+    started: bool,
+    targets: Vec<Target>,
+    staged: Vec<Staged>,
+}
+
+#[derive(Debug)]
+struct Target {
+    engine: Arc<Engine>,
+    key: Key,
+    timeout: Duration,
+}
+
+/// A value to be written through.
+pub struct Staged {
+    core: Core,
+    verdict: Verdict,
+}
+
+impl Default for Write {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Write {
+    /// A write that has not started.
+    pub fn new() -> Self {
+        Self {
+            cache: None,
+            only_ok: false,
+            started: false,
+            targets: Vec::new(),
+            staged: Vec::new(),
+        }
+    }
+
+    /// The cache of the tags, and of entries whose functions name none.
+    pub fn cache(mut self, cache: &Cache) -> Self {
+        self.cache = Some(cache.clone());
+        self
+    }
+
+    /// Acts only on success.
+    pub fn only_ok(mut self) -> Self {
+        self.only_ok = true;
+        self
+    }
+
+    /// Makes an entry in this write's cache.
+    pub fn entry<R>(&self, entry: impl FnOnce() -> Entry<R>) -> Entry<R> {
+        match &self.cache {
+            Some(cache) => cache.scope_sync(entry),
+            None => entry(),
+        }
+    }
+
+    /// The write makes this entry outdated.
+    pub fn target<R>(&mut self, entry: &Entry<R>) {
+        let core = entry.core();
+        match &core.at {
+            Ok((key, _)) => self.targets.push(Target {
+                engine: core.engine.clone(),
+                key: key.clone(),
+                timeout: core.timeout,
+            }),
+            // A key that cannot be rendered is never stored under, so nothing is outdated.
+            Err(error) => tracing::debug!(target: "cache", %error, "nothing to invalidate"),
+        }
+    }
+
+    /// The write makes all entries with this tag outdated.
+    pub fn tag(&mut self, render: impl FnOnce(KeyBuilder) -> KeyBuilder) {
+        let cache = self.cache.clone().unwrap_or_else(Cache::current);
+        let rendered = cache.tag_key(render);
+        let engine = cache.engine();
+        self.push_tag(engine.clone(), engine.policy.timeout, rendered);
+    }
+
+    fn push_tag(&mut self, engine: Arc<Engine>, timeout: Duration, key: Result<Key, KeyError>) {
+        match key {
+            Ok(key) => self.targets.push(Target {
+                engine,
+                key,
+                timeout,
+            }),
+            Err(error) => tracing::debug!(target: "cache", %error, "nothing to invalidate"),
+        }
+    }
+
+    /// Runs the body. From its first poll on, the entries count as outdated.
+    pub async fn run<F: Future>(&mut self, body: F) -> F::Output {
+        self.started = true;
+        body.await
+    }
+
+    /// Writes this value through, instead of deleting its entry.
+    pub fn update(&mut self, staged: Staged) {
+        self.staged.push(staged);
+    }
+
+    /// The body has succeeded.
+    pub async fn succeeded(mut self) {
+        for Staged { core, verdict } in std::mem::take(&mut self.staged) {
+            if let Ok((key, identity)) = &core.at {
+                let mut budget = Budget::new(core.timeout);
+                let put = core.engine.put(&mut budget, key, *identity, verdict);
+                if let Err(error) = put.await {
+                    tracing::debug!(target: "cache", %key, %error, "not written through");
+                }
+                self.targets.retain(|target| !target.is(&core.engine, key));
+            }
+        }
+        self.delete().await;
+    }
+
+    /// The body has failed.
+    pub async fn failed(mut self) {
+        self.staged.clear();
+        if self.only_ok {
+            self.targets.clear();
+        }
+        self.delete().await;
+    }
+
+    async fn delete(&mut self) {
+        while let Some(first) = self.targets.last() {
+            let engine = first.engine.clone();
+            let same = |target: &Target| Arc::ptr_eq(&target.engine, &engine);
+            let of_engine = self.targets.iter().filter(|target| same(target));
+            let keys: Vec<Key> = of_engine.clone().map(|target| target.key.clone()).collect();
+            let timeout = of_engine.map(|target| target.timeout).max();
+            let mut budget = Budget::new(timeout.unwrap_or(engine.policy.timeout));
+            if let Err(error) = engine.invalidate(&mut budget, &keys).await {
+                tracing::warn!(
+                    target: "cache", keys = keys.len(), %error,
+                    "an invalidation is not confirmed: it is repeated in the background, and this \
+                     process bypasses the cache for its keys until then"
+                );
+            }
+            self.targets.retain(|target| !same(target));
+        }
+    }
+}
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        if self.started && !self.only_ok {
+            for target in &self.targets {
+                let keys = std::slice::from_ref(&target.key);
+                target.engine.invalidate_in_background(keys);
+            }
+        }
+    }
+}
+
+impl Target {
+    fn is(&self, engine: &Arc<Engine>, key: &Key) -> bool {
+        Arc::ptr_eq(&self.engine, engine) && self.key == *key
+    }
+}
+
+impl Staged {
+    pub(crate) fn new(core: Core, verdict: Verdict) -> Self {
+        Self { core, verdict }
+    }
+}
+
+impl std::fmt::Debug for Staged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Staged").field(&self.core.key()).finish()
+    }
+}
