@@ -1,1 +1,4 @@
 //! Caching as a one-line decision.
+
+mod codec;
+mod key;
