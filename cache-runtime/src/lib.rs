@@ -1,4 +1,8 @@
 //! Caching as a one-line decision.
 
 mod codec;
+mod config;
+mod error;
 mod key;
+
+pub use error::{CacheError, ConfigError, StoreError, StoreErrorKind};
