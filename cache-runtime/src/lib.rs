@@ -4,5 +4,6 @@ mod codec;
 mod config;
 mod error;
 mod key;
+mod resilience;
 
 pub use error::{CacheError, ConfigError, StoreError, StoreErrorKind};
