@@ -5,5 +5,9 @@ mod config;
 mod error;
 mod key;
 mod resilience;
+mod store;
+#[cfg(feature = "test-util")]
+#[doc(hidden)]
+pub mod test_util;
 
 pub use error::{CacheError, ConfigError, StoreError, StoreErrorKind};

@@ -1,0 +1,175 @@
+//! One shard: a map with a byte budget and second-chance eviction.
+//!
+//! Entries stand in a ring of slots. A read marks its slot; when room is needed a hand walks the
+//! ring, takes expired and unmarked entries and clears the marks it passes. That is close to
+//! least-recently-used, costs a flag on the read path, and sweeps expired entries on the way.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::key::Key;
+
+/// What an entry costs beside the bytes of its key and value, by the sizes of its parts on a
+/// 64-bit machine: slot 72, map bucket 25, shared-key header 16, two allocations 32.
+const OVERHEAD: usize = 150;
+
+/// Slots that every put looks at for expired entries, so that they go even without pressure.
+const SWEEP: usize = 2;
+
+pub(super) struct Shard {
+    slots: Vec<Option<Entry>>,
+    free: Vec<usize>,
+    index: HashMap<Key, usize>,
+    hand: usize,
+    used: usize,
+    room: usize,
+}
+
+struct Entry {
+    key: Key,
+    value: Bytes,
+    expires_at: Instant,
+    /// Read since the hand last passed.
+    marked: bool,
+}
+
+impl Entry {
+    fn size(&self) -> usize {
+        size(&self.key, &self.value)
+    }
+
+    fn is_live(&self, now: Instant) -> bool {
+        now < self.expires_at
+    }
+}
+
+fn size(key: &Key, value: &Bytes) -> usize {
+    key.as_bytes().len() + value.len() + OVERHEAD
+}
+
+impl Shard {
+    pub(super) fn new(room: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            index: HashMap::new(),
+            hand: 0,
+            used: 0,
+            room,
+        }
+    }
+
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
+    pub(super) fn get(&mut self, key: &Key, now: Instant) -> Option<Bytes> {
+        let slot = *self.index.get(key)?;
+        let entry = self.slots.get_mut(slot)?.as_mut()?;
+        if entry.is_live(now) {
+            entry.marked = true;
+            return Some(entry.value.clone());
+        }
+        self.vacate(slot);
+        None
+    }
+
+    /// False if the entry can never fit; what was under the key is gone in any case.
+    pub(super) fn put(
+        &mut self,
+        key: &Key,
+        value: Bytes,
+        expires_at: Instant,
+        now: Instant,
+    ) -> bool {
+        self.remove(key, now);
+        let size = size(key, &value);
+        if size > self.room {
+            return false;
+        }
+        for _ in 0..SWEEP {
+            self.advance(|entry| !entry.is_live(now));
+        }
+        while self.used + size > self.room {
+            self.advance(|entry| !entry.is_live(now) || !std::mem::take(&mut entry.marked));
+        }
+        self.used += size;
+        let entry = Some(Entry {
+            key: key.clone(),
+            // A slice of a larger buffer would keep all of it alive, uncounted.
+            value: Bytes::copy_from_slice(&value),
+            expires_at,
+            marked: false,
+        });
+        let slot = self.occupy(entry);
+        self.index.insert(key.clone(), slot);
+        true
+    }
+
+    /// Whether there was a live entry.
+    pub(super) fn remove(&mut self, key: &Key, now: Instant) -> bool {
+        let Some(slot) = self.index.get(key).copied() else {
+            return false;
+        };
+        self.vacate(slot).is_some_and(|entry| entry.is_live(now))
+    }
+
+    /// Removes the entries whose key is wanted; how many of them were live.
+    pub(super) fn remove_if(&mut self, now: Instant, wanted: impl Fn(&Key) -> bool) -> usize {
+        let slots: Vec<usize> = self
+            .index
+            .iter()
+            .filter(|(key, _)| wanted(key))
+            .map(|(_, slot)| *slot)
+            .collect();
+        slots
+            .into_iter()
+            .filter_map(|slot| self.vacate(slot))
+            .filter(|entry| entry.is_live(now))
+            .count()
+    }
+
+    /// Moves the hand by one slot and empties that slot if `goes` says so.
+    fn advance(&mut self, goes: impl FnOnce(&mut Entry) -> bool) {
+        let slot = if self.hand < self.slots.len() {
+            self.hand
+        } else {
+            0
+        };
+        self.hand = slot + 1;
+        if self
+            .slots
+            .get_mut(slot)
+            .and_then(Option::as_mut)
+            .is_some_and(goes)
+        {
+            self.vacate(slot);
+        }
+    }
+
+    fn occupy(&mut self, entry: Option<Entry>) -> usize {
+        while let Some(slot) = self.free.pop() {
+            if let Some(place) = self.slots.get_mut(slot) {
+                *place = entry;
+                return slot;
+            }
+        }
+        self.slots.push(entry);
+        self.slots.len() - 1
+    }
+
+    fn vacate(&mut self, slot: usize) -> Option<Entry> {
+        let entry = self.slots.get_mut(slot)?.take()?;
+        self.index.remove(&entry.key);
+        self.used -= entry.size();
+        self.free.push(slot);
+        if self.index.is_empty() {
+            // After a `clear` the ring starts small again.
+            self.slots = Vec::new();
+            self.free = Vec::new();
+        }
+        Some(entry)
+    }
+}
