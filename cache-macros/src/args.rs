@@ -1,0 +1,205 @@
+//! The text inside `#[cached(..)]`, argument by argument, before anything is compared with the function.
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::{Expr, LitBool, LitStr, Token, Type, parenthesized};
+
+use crate::diagnostics::{self, Errors};
+use crate::duration::Duration;
+
+/// Every argument with an example of its use, in the order of the documentation.
+const ARGUMENTS: [(&str, &str); 11] = [
+    ("ttl", "ttl = 300"),
+    ("ttl_with", "ttl_with = |user: &User| user.lifetime()"),
+    ("key", "key = \"user:{id}\""),
+    ("skip", "skip(db, self)"),
+    ("none_ttl", "none_ttl = \"30s\""),
+    ("cache_if", "cache_if = |user: &User| user.active"),
+    ("bypass_if", "bypass_if = preview"),
+    ("codec", "codec = Json"),
+    ("cache", "cache = self.cache"),
+    ("policy", "policy = POLICY"),
+    ("entry", "entry = false"),
+];
+
+#[derive(Default)]
+pub(crate) struct CachedArgs {
+    pub ttl: Option<(Ident, Duration)>,
+    pub ttl_with: Option<(Ident, Expr)>,
+    pub key: Option<LitStr>,
+    pub skip: Vec<Ident>,
+    pub none_ttl: Option<Duration>,
+    pub cache_if: Option<Expr>,
+    pub bypass_if: Option<Expr>,
+    pub codec: Option<Type>,
+    pub cache: Option<Expr>,
+    pub policy: Option<Expr>,
+    pub entry: EntryName,
+    /// What was read, also if its value is wrong: nobody is told to add it then.
+    seen: Vec<Ident>,
+}
+
+/// How the entry function is called.
+#[derive(Default)]
+pub(crate) enum EntryName {
+    #[default]
+    Suffixed,
+    Renamed(Ident),
+    Omitted,
+}
+
+impl CachedArgs {
+    pub(crate) fn read(tokens: TokenStream, errors: &Errors) -> Self {
+        let mut args = Self::default();
+        each_argument(tokens, errors, |input| args.argument(input));
+        args
+    }
+
+    pub(crate) fn was_given(&self, name: &str) -> bool {
+        self.seen.iter().any(|seen| seen == name)
+    }
+
+    fn argument(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
+        let name = input.call(Ident::parse_any)?;
+        let Some(example) = ARGUMENTS.iter().find(|(known, _)| name == *known).map(|(_, example)| *example) else {
+            return Err(syn::Error::new(name.span(), unknown(&name.to_string())));
+        };
+        if self.was_given(&name.to_string()) {
+            return Err(syn::Error::new(name.span(), format!("`{name}` is given twice: remove one of them")));
+        }
+        self.seen.push(name.clone());
+        let argument = Argument { name, example, input };
+        match argument.name.to_string().as_str() {
+            "ttl" => self.ttl = Some((argument.name.clone(), argument.duration()?)),
+            "ttl_with" => self.ttl_with = Some((argument.name.clone(), argument.value()?)),
+            "key" => self.key = Some(argument.string()?),
+            "skip" => self.skip = argument.names()?,
+            "none_ttl" => self.none_ttl = Some(argument.duration()?),
+            "cache_if" => self.cache_if = Some(argument.value()?),
+            "bypass_if" => self.bypass_if = Some(argument.value()?),
+            "codec" => self.codec = Some(argument.value()?),
+            "cache" => self.cache = Some(argument.value()?),
+            "policy" => self.policy = Some(argument.value()?),
+            _ => self.entry = argument.entry()?,
+        }
+        Ok(())
+    }
+}
+
+fn unknown(name: &str) -> String {
+    let known = ARGUMENTS.map(|(known, _)| known);
+    match diagnostics::closest(name, known) {
+        Some(closest) => format!("unknown argument `{name}`, did you mean `{closest}`?"),
+        None => format!("unknown argument `{name}`: there are {}", diagnostics::list(known)),
+    }
+}
+
+/// Reads arguments separated by commas; after a wrong one it goes on with the next.
+pub(crate) fn each_argument(
+    tokens: TokenStream,
+    errors: &Errors,
+    mut read: impl FnMut(ParseStream<'_>) -> syn::Result<()>,
+) {
+    let parser = |input: ParseStream<'_>| {
+        while !input.is_empty() {
+            match read(input) {
+                Ok(()) if input.is_empty() || input.peek(Token![,]) => {}
+                Ok(()) => {
+                    errors.push(input.error("expected `,` between the arguments"));
+                    skip_to_comma(input)?;
+                }
+                Err(error) => {
+                    errors.push(error);
+                    skip_to_comma(input)?;
+                }
+            }
+            input.parse::<Option<Token![,]>>()?;
+        }
+        Ok(())
+    };
+    if let Err(error) = parser.parse2(tokens) {
+        errors.push(error);
+    }
+}
+
+fn skip_to_comma(input: ParseStream<'_>) -> syn::Result<()> {
+    while !input.is_empty() && !input.peek(Token![,]) {
+        input.parse::<TokenTree>()?;
+    }
+    Ok(())
+}
+
+/// One argument whose name has been read.
+struct Argument<'a> {
+    name: Ident,
+    example: &'static str,
+    input: ParseStream<'a>,
+}
+
+impl Argument<'_> {
+    fn value<T: Parse>(&self) -> syn::Result<T> {
+        if self.input.parse::<Option<Token![=]>>()?.is_none() {
+            return Err(self.wrong("takes a value"));
+        }
+        if self.input.is_empty() || self.input.peek(Token![,]) {
+            return Err(self.wrong("lacks its value"));
+        }
+        self.input.parse()
+    }
+
+    fn duration(&self) -> syn::Result<Duration> {
+        Duration::new(self.value()?)
+    }
+
+    fn string(&self) -> syn::Result<LitStr> {
+        let value: Expr = self.value()?;
+        literal_string(&value).cloned().ok_or_else(|| {
+            syn::Error::new_spanned(&value, format!("`{}` is a string literal: write `{}`", self.name, self.example))
+        })
+    }
+
+    fn names(&self) -> syn::Result<Vec<Ident>> {
+        if !self.input.peek(syn::token::Paren) {
+            return Err(self.wrong("takes names of parameters"));
+        }
+        let content;
+        parenthesized!(content in self.input);
+        let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, |input| {
+            input
+                .call(Ident::parse_any)
+                .map_err(|error| syn::Error::new(error.span(), "`skip` takes names of parameters, as in `skip(db, self)`"))
+        })?;
+        Ok(names.into_iter().collect())
+    }
+
+    fn entry(&self) -> syn::Result<EntryName> {
+        let value: Expr = self.value()?;
+        if let Expr::Lit(syn::ExprLit { lit: syn::Lit::Bool(LitBool { value: false, .. }), .. }) = &value {
+            return Ok(EntryName::Omitted);
+        }
+        match &value {
+            Expr::Path(path) if path.path.get_ident().is_some_and(|name| name != "self") => {
+                path.path.require_ident().cloned().map(EntryName::Renamed)
+            }
+            _ => Err(syn::Error::new_spanned(
+                value,
+                "`entry` is the name of the entry function, or `false` for none: write `entry = user_entry` or `entry = false`",
+            )),
+        }
+    }
+
+    fn wrong(&self, what: &str) -> syn::Error {
+        syn::Error::new(self.name.span(), format!("`{}` {what}: write `{}`", self.name, self.example))
+    }
+}
+
+/// The literal, also if it came through a `macro_rules!` fragment.
+pub(crate) fn literal_string(expr: &Expr) -> Option<&LitStr> {
+    match expr {
+        Expr::Group(group) => literal_string(&group.expr),
+        Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(literal), .. }) => Some(literal),
+        _ => None,
+    }
+}

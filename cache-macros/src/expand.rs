@@ -1,0 +1,284 @@
+//! `#[cached]`: a checked model → a static site and one call, and the entry beside it.
+
+use proc_macro2::{Group, Ident, Spacing, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Attribute, GenericArgument, GenericParam, Lifetime, Meta, PathArguments, Type};
+
+use crate::args::CachedArgs;
+use crate::body;
+use crate::diagnostics::Errors;
+use crate::model::{Cached, Entry, Key, Ttl};
+use crate::signature::{self, Body, Function, generated_at};
+
+/// The whole of `#[cached(attribute)] item`.
+pub(crate) fn cached(attribute: TokenStream, item: TokenStream, runtime: &TokenStream) -> TokenStream {
+    let errors = Errors::new();
+    let args = CachedArgs::read(attribute, &errors);
+    let function = match function(&item, "cached", &errors) {
+        Some(function) => function,
+        None => return errors.to_compile_errors().into_iter().chain(item).collect(),
+    };
+    match (Cached::new(args, &function, &errors), &function.body) {
+        (Ok(cached), Some(body)) => {
+            let expansion = Expansion { cached: &cached, function: &function, runtime };
+            let annotated = expansion.annotated(body);
+            let entry = cached.entry.as_ref().map(|entry| expansion.entry(entry));
+            quote!(#annotated #entry)
+        }
+        (Ok(_), None) => errors.to_compile_errors(),
+        (Err(entry), _) => {
+            let entry = entry.map(|entry| unusable_entry(&entry, &function, runtime));
+            let errors = errors.to_compile_errors();
+            quote!(#errors #function #entry)
+        }
+    }
+}
+
+/// The item as a function, or an error on it.
+pub(crate) fn function(item: &TokenStream, attribute: &str, errors: &Errors) -> Option<Function> {
+    match syn::parse2(item.clone()) {
+        Ok(function) => Some(function),
+        Err(error) => {
+            let is_function = item.clone().into_iter().any(|token| matches!(token, TokenTree::Ident(word) if word == "fn"));
+            if is_function {
+                errors.push(error);
+            } else {
+                errors.on(item, format!("`#[{attribute}]` goes on an `async fn`"));
+            }
+            None
+        }
+    }
+}
+
+struct Expansion<'a> {
+    cached: &'a Cached,
+    function: &'a Function,
+    runtime: &'a TokenStream,
+}
+
+impl Expansion<'_> {
+    /// The function under its own name, with its body handed to the cache.
+    fn annotated(&self, body: &Body) -> TokenStream {
+        let Function { attrs, vis, signature, .. } = self.function;
+        let inner_attrs = &body.inner_attrs;
+        let plan = self.plan(self.cached.output.to_token_stream());
+        let bypass = self.cached.bypass_if.as_ref().map(|condition| quote!(.bypass(#condition)));
+        let share_errors = self.cached.shares_errors.then(|| self.share_errors());
+        let future = body::future(body, &self.cached.output);
+        let contents = quote_spanned! {Span::mixed_site()=>
+            let plan = #plan #bypass #share_errors;
+            plan.get_or_load(#future).await
+        };
+        quote! { #(#attrs)* #vis #signature { #inner_attrs #contents } }
+    }
+
+    /// The chain that says where the value is kept and for how long, without a load.
+    fn plan(&self, output: TokenStream) -> TokenStream {
+        let Self { cached, runtime, .. } = self;
+        let site = self.site();
+        // At the user's type, where a value that cannot be cached is reported.
+        let shape = Ident::new("shape", value_span(&cached.output));
+        let cache = cached.cache.as_ref().map(|cache| by_reference("cache", cache));
+        let key = self.key();
+        let ttl = match &cached.ttl {
+            Ttl::Is(ttl) => quote!(.ttl(#ttl)),
+            Ttl::With(ttl_with) => quote!(.ttl_with(#ttl_with)),
+        };
+        let none_ttl = cached.none_ttl.as_ref().map(|ttl| quote!(.none_ttl(#ttl)));
+        let cache_if = cached.cache_if.as_ref().map(|condition| quote!(.cache_if(#condition)));
+        let codec = cached.codec.as_ref().map(|codec| quote!(.codec::<#codec>()));
+        let policy = cached.policy.as_ref().map(|policy| by_reference("policy", policy));
+        quote_spanned! {Span::mixed_site()=>
+            #runtime::__private::Probe::<#output>::new().#shape()
+                .plan(#site, &|| ())
+                #cache
+                .key(|key| #key)
+                #ttl #none_ttl #cache_if #codec #policy
+        }
+    }
+
+    /// In a block, so that neither the body nor the user's expressions see its name.
+    fn site(&self) -> TokenStream {
+        let runtime = self.runtime;
+        let name = self.function.signature.ident.unraw().to_string();
+        let template = match &self.cached.key {
+            Key::Template(template) => template.literal().value(),
+            Key::Default(_) => String::new(),
+        };
+        quote_spanned! {Span::mixed_site()=>
+            {
+                static SITE: #runtime::__private::Site =
+                    #runtime::__private::Site::new(::core::module_path!(), #name, #template, ::core::file!(), ::core::line!());
+                &SITE
+            }
+        }
+    }
+
+    fn key(&self) -> TokenStream {
+        let runtime = self.runtime;
+        let span = Span::mixed_site();
+        match &self.cached.key {
+            Key::Template(template) => quote_spanned!(span=> key #template),
+            Key::Default(arguments) => {
+                let generics = self.type_parameters();
+                let path = quote_spanned!(span=> key.path(#generics));
+                let constants = self.function.signature.generics.params.iter().filter_map(|parameter| match parameter {
+                    GenericParam::Const(parameter) => Some(&parameter.ident),
+                    GenericParam::Lifetime(_) | GenericParam::Type(_) => None,
+                });
+                constants.chain(arguments).fold(path, |key, argument| {
+                    let at = generated_at(argument.span());
+                    // At the user's parameter, where one that cannot be part of a key is reported.
+                    let render = Ident::new("render", argument.span());
+                    quote_spanned!(at=> #runtime::__private::Arg(&#argument).#render(#key))
+                })
+            }
+        }
+    }
+
+    /// The function's own type parameters as text. (Those of the `impl` are in the name of the marker closure.)
+    fn type_parameters(&self) -> TokenStream {
+        let span = Span::mixed_site();
+        let signature = &self.function.signature;
+        // Behind pointers, because they may be unsized.
+        let named: Vec<_> = signature::type_parameters(signature).map(|name| quote_spanned!(span=> *const #name)).collect();
+        let opaque: Vec<_> = self
+            .function
+            .parameters
+            .iter()
+            .filter(|parameter| signature::mentions(parameter.declared.ty.to_token_stream(), "impl"))
+            .flat_map(|parameter| &parameter.names)
+            .filter(|name| matches!(&self.cached.key, Key::Default(arguments) if arguments.contains(name)))
+            .collect();
+        if opaque.is_empty() && named.is_empty() {
+            quote_spanned!(span=> "")
+        } else if opaque.is_empty() {
+            quote_spanned!(span=> ::core::any::type_name::<(#(#named,)*)>())
+        } else {
+            quote_spanned!(span=> ::core::any::type_name_of_val(&(::core::marker::PhantomData::<(#(#named,)*)>, #(&#opaque),*)))
+        }
+    }
+
+    fn share_errors(&self) -> TokenStream {
+        let Self { cached: Cached { output, .. }, runtime, .. } = self;
+        quote_spanned! {Span::mixed_site()=>
+            .share_errors(#runtime::__private::Errors::<#output>::new().sharing())
+        }
+    }
+
+    /// The sibling that reaches the stored value without calling the function.
+    fn entry(&self, entry: &Entry) -> TokenStream {
+        let signature = entry_signature(entry, self.function, self.runtime);
+        let plan = self.plan(owned_lifetimes(self.cached.output.to_token_stream()));
+        let contents = quote_spanned!(Span::mixed_site()=> #plan.entry());
+        quote!(#signature { #contents })
+    }
+}
+
+/// `.cache(&(expr))`: a mistake in the expression is reported there.
+fn by_reference(method: &str, expr: &syn::Expr) -> TokenStream {
+    let method = Ident::new(method, Span::mixed_site());
+    quote_spanned!(generated_at(expr.span())=> .#method(&(#expr)))
+}
+
+/// Where to report that the value cannot be cached: at `T` where the type is spelled `Result<T, _>`.
+fn value_span(output: &Type) -> Span {
+    let Type::Path(path) = output else { return output.span() };
+    let value = path.path.segments.last().and_then(|last| match &last.arguments {
+        PathArguments::AngleBracketed(arguments) if last.ident == "Result" => arguments.args.first(),
+        _ => None,
+    });
+    match value {
+        Some(GenericArgument::Type(value)) => value.span(),
+        _ => output.span(),
+    }
+}
+
+fn entry_signature(entry: &Entry, function: &Function, runtime: &TokenStream) -> TokenStream {
+    let Function { attrs, vis, signature, .. } = function;
+    let Entry { name, takes_self, parameters } = entry;
+    let attrs = attrs.iter().filter(|attr| concerns_siblings(attr));
+    let doc = format!(
+        "The [`Entry`]({}::Entry) of `{}` for these arguments: reads, stores and invalidates its cached value without calling it.",
+        runtime.to_string().replace(' ', ""),
+        signature.ident.unraw(),
+    );
+    let generics = &signature.generics;
+    let where_clause = &generics.where_clause;
+    let receiver = takes_self.then(|| {
+        let receiver = Ident::new("self", signature.receiver().map_or_else(Span::call_site, |receiver| receiver.self_token.span));
+        quote!(&#receiver,)
+    });
+    let parameters = parameters.iter().map(|parameter| {
+        let (pattern, ty) = (&parameter.declared.pat, shared(&parameter.declared.ty));
+        quote!(#pattern: #ty)
+    });
+    let output = owned_lifetimes(function.output().into_token_stream());
+    quote_spanned! {Span::mixed_site()=>
+        #(#attrs)*
+        #[doc = #doc]
+        #[must_use = "an entry does nothing until one of its methods is called"]
+        #vis fn #name #generics (#receiver #(#parameters),*) -> #runtime::Entry<#output> #where_clause
+    }
+}
+
+/// Attributes of the function that its entry must follow.
+fn concerns_siblings(attr: &Attribute) -> bool {
+    let path = attr.path();
+    path.is_ident("cfg")
+        || path.is_ident("allow")
+        || path.is_ident("doc") && matches!(&attr.meta, Meta::List(list) if signature::mentions(list.tokens.clone(), "hidden"))
+}
+
+/// A key only reads its arguments: `&T` where the function takes `&mut T`.
+fn shared(ty: &Type) -> Type {
+    match ty {
+        Type::Reference(reference) => Type::Reference(syn::TypeReference { mutability: None, ..reference.clone() }),
+        _ => ty.clone(),
+    }
+}
+
+/// The type with `'static` where a lifetime is left out: an entry borrows nothing, and may take no argument to borrow from.
+fn owned_lifetimes(output: TokenStream) -> TokenStream {
+    let mut tokens = output.into_iter().peekable();
+    let mut owned = TokenStream::new();
+    let mut in_signature = false;
+    while let Some(token) = tokens.next() {
+        let is_function = matches!(&token, TokenTree::Ident(word) if ["fn", "Fn", "FnMut", "FnOnce"].iter().any(|name| word == name));
+        match token {
+            // Lifetimes left out in `fn(&str)` are any lifetime.
+            TokenTree::Group(group) if !in_signature => {
+                let delimiter = group.delimiter();
+                let mut mapped = Group::new(delimiter, owned_lifetimes(group.stream()));
+                mapped.set_span(group.span());
+                owned.extend([TokenTree::Group(mapped)]);
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '&' => {
+                let span = punct.span();
+                owned.extend([TokenTree::Punct(punct)]);
+                let named = tokens.peek().is_some_and(|next| matches!(next, TokenTree::Punct(quote) if quote.as_char() == '\''));
+                if !named {
+                    Lifetime::new("'static", span).to_tokens(&mut owned);
+                }
+            }
+            TokenTree::Punct(punct) if punct.as_char() == '\'' && punct.spacing() == Spacing::Joint => {
+                owned.extend([TokenTree::Punct(punct)]);
+                if let Some(TokenTree::Ident(name)) = tokens.next() {
+                    let name = if name == "_" { Ident::new("static", name.span()) } else { name };
+                    owned.extend([TokenTree::Ident(name)]);
+                }
+            }
+            other => owned.extend([other]),
+        }
+        in_signature = is_function;
+    }
+    owned
+}
+
+/// Stands in after an error, so that callers of the entry do not report its absence as well.
+fn unusable_entry(entry: &Entry, function: &Function, runtime: &TokenStream) -> TokenStream {
+    let signature = entry_signature(entry, function, runtime);
+    quote_spanned!(Span::mixed_site()=> #[allow(unused_variables)] #signature { loop {} })
+}

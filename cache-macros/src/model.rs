@@ -1,0 +1,263 @@
+//! What `#[cached]` says about a function, checked: nothing after this can fail.
+
+use proc_macro2::Ident;
+use syn::ext::IdentExt;
+use syn::visit::{self, Visit};
+use syn::{Expr, ExprPath, Lifetime, Macro, Signature, Type, TypeReference};
+
+use crate::args::{CachedArgs, EntryName};
+use crate::diagnostics::{self, Errors};
+use crate::duration::Duration;
+use crate::signature::{self, Function, Parameter};
+use crate::template::{self, Template};
+
+pub(crate) struct Cached {
+    pub output: Type,
+    pub key: Key,
+    pub ttl: Ttl,
+    pub none_ttl: Option<Duration>,
+    pub cache_if: Option<Expr>,
+    pub bypass_if: Option<Expr>,
+    pub codec: Option<Type>,
+    pub cache: Option<Expr>,
+    pub policy: Option<Expr>,
+    pub shares_errors: bool,
+    pub entry: Option<Entry>,
+}
+
+pub(crate) enum Key {
+    Template(Template),
+    /// The function's path and these, in the order of the parameters.
+    Default(Vec<Ident>),
+}
+
+pub(crate) enum Ttl {
+    Is(Duration),
+    With(Expr),
+}
+
+/// The sibling function of the entry.
+pub(crate) struct Entry {
+    pub name: Ident,
+    pub takes_self: bool,
+    pub parameters: Vec<Parameter>,
+}
+
+impl Cached {
+    /// `Err`: something was reported; with the entry, if at least that is certain.
+    pub(crate) fn new(args: CachedArgs, function: &Function, errors: &Errors) -> Result<Self, Option<Entry>> {
+        let before = errors.len();
+        function.check("cached", errors);
+        check_output(function, errors);
+        let signature_is_sound = errors.len() == before;
+        let key = key(&args, function, errors);
+        let ttl = ttl(&args, errors);
+        let output = function.output();
+        let entry = key.as_ref().and_then(|key| Entry::new(&args, key, function));
+        match (key, ttl) {
+            (Some(key), Some(ttl)) if errors.len() == 0 => Ok(Self {
+                shares_errors: !borrows_or_is_generic(&output, &function.signature),
+                output,
+                key,
+                ttl,
+                none_ttl: args.none_ttl,
+                cache_if: args.cache_if,
+                bypass_if: args.bypass_if,
+                codec: args.codec,
+                cache: args.cache,
+                policy: args.policy,
+                entry,
+            }),
+            _ => Err(entry.filter(|_| signature_is_sound)),
+        }
+    }
+}
+
+fn check_output(function: &Function, errors: &Errors) {
+    let signature = &function.signature;
+    if signature.asyncness.is_none() {
+        return;
+    }
+    let output = function.output();
+    match &output {
+        Type::Reference(reference) => errors.on(
+            reference,
+            "a cached value outlives the call, so it cannot be borrowed: return an owned type, such as `String` for `&str` or `Arc<T>` for `&T`",
+        ),
+        Type::Tuple(unit) if unit.elems.is_empty() => {
+            let message = "this function returns nothing to cache: return the value, or remove `#[cached]`";
+            match &signature.output {
+                syn::ReturnType::Default => errors.on(&signature.ident, message),
+                syn::ReturnType::Type(..) => errors.on(unit, message),
+            }
+        }
+        Type::Path(path) => {
+            if let Some(parameter) = signature::type_parameters(signature).find(|parameter| path.path.is_ident(*parameter)) {
+                errors.on(
+                    path,
+                    format!("`{parameter}` may be a `Result` or not, and only `Ok` values are cached: return `Result<{parameter}, _>` or `Option<{parameter}>`"),
+                );
+            }
+        }
+        _ => {}
+    }
+}
+
+fn ttl(args: &CachedArgs, errors: &Errors) -> Option<Ttl> {
+    match (&args.ttl, &args.ttl_with) {
+        (Some(_), Some((name, _))) => {
+            errors.at(name.span(), "`ttl` and `ttl_with` both say how long the value is fresh: remove one of them");
+            None
+        }
+        (Some((_, ttl)), None) => Some(Ttl::Is(ttl.clone())),
+        (None, Some((_, ttl_with))) => Some(Ttl::With(ttl_with.clone())),
+        (None, None) => {
+            if !args.was_given("ttl") && !args.was_given("ttl_with") {
+                errors.at(
+                    proc_macro2::Span::call_site(),
+                    "how long is the value fresh? Write `ttl = 300` (seconds), `ttl = \"5m\"`, or `ttl_with = |value: &V| ..`",
+                );
+            }
+            None
+        }
+    }
+}
+
+fn key(args: &CachedArgs, function: &Function, errors: &Errors) -> Option<Key> {
+    check_skips(args, function, errors);
+    let Some(literal) = &args.key else {
+        // A key that could not be read is reported already, and nothing is known about it.
+        return (!args.was_given("key")).then(|| Key::Default(unskipped(args, function)));
+    };
+    let template = Template::read(literal, function, None, errors)?;
+    for name in &args.skip {
+        if template.mentions(name) {
+            let name = name.unraw();
+            errors.on(&name, format!("`{name}` is in the key and in `skip`: remove it from one of them"));
+        }
+    }
+    for name in unskipped(args, function) {
+        if !template.mentions(&name) {
+            let bare = name.unraw();
+            errors.on(
+                &name,
+                format!(
+                    "`{bare}` is neither in the key nor in `skip`, so calls that differ in it would share an entry: \
+                     write `{{{bare}}}` in the key, or `skip({bare})` if it does not decide the value"
+                ),
+            );
+        }
+    }
+    Some(Key::Template(template))
+}
+
+fn check_skips(args: &CachedArgs, function: &Function, errors: &Errors) {
+    for (position, name) in args.skip.iter().enumerate() {
+        let known = if name == "self" {
+            function.receiver().is_some()
+        } else {
+            function.names().any(|parameter| template::same_name(parameter, name))
+        };
+        if !known {
+            let parameters = receiver_name(function).into_iter().chain(function.names().cloned());
+            errors.on(
+                name,
+                format!("`skip` names no parameter `{name}`: the parameters are {}", diagnostics::list(parameters)),
+            );
+        } else if args.skip.iter().take(position).any(|earlier| template::same_name(earlier, name)) {
+            errors.on(name, format!("`{name}` is skipped twice: remove one of them"));
+        }
+    }
+}
+
+fn receiver_name(function: &Function) -> Option<Ident> {
+    function.receiver().map(|receiver| Ident::new("self", receiver.self_token.span))
+}
+
+/// What has to be in the key.
+fn unskipped(args: &CachedArgs, function: &Function) -> Vec<Ident> {
+    receiver_name(function)
+        .into_iter()
+        .chain(function.names().cloned())
+        .filter(|name| !args.skip.iter().any(|skipped| template::same_name(skipped, name)))
+        .collect()
+}
+
+impl Entry {
+    fn new(args: &CachedArgs, key: &Key, function: &Function) -> Option<Self> {
+        let ident = &function.signature.ident;
+        let name = match &args.entry {
+            EntryName::Suffixed => entry_name(ident),
+            EntryName::Renamed(name) => name.clone(),
+            EntryName::Omitted => return None,
+        };
+        let expressions: Vec<&Expr> = [
+            args.ttl.as_ref().and_then(|(_, ttl)| ttl.computed()),
+            args.ttl_with.as_ref().map(|(_, ttl_with)| ttl_with),
+            args.none_ttl.as_ref().and_then(Duration::computed),
+            args.cache_if.as_ref(),
+            args.cache.as_ref(),
+            args.policy.as_ref(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let needed = |name: &Ident| {
+            let in_key = match key {
+                Key::Template(template) => template.mentions(name),
+                Key::Default(arguments) => arguments.contains(name),
+            };
+            in_key || expressions.iter().any(|expression| expression_mentions(expression, name))
+        };
+        let parameters =
+            function.parameters.iter().filter(|parameter| parameter.names.iter().any(needed)).cloned().collect();
+        Some(Self { name, takes_self: function.receiver().is_some(), parameters })
+    }
+}
+
+/// `get_user` → `get_user_entry`, at the user's token.
+pub(crate) fn entry_name(function: &Ident) -> Ident {
+    Ident::new(&format!("{}_entry", function.unraw()), function.span())
+}
+
+/// Whether the expression may use the variable: exact but for macros, where a like-named token counts.
+fn expression_mentions(expression: &Expr, name: &Ident) -> bool {
+    struct Uses<'a> {
+        name: &'a Ident,
+        found: bool,
+    }
+    impl<'ast> Visit<'ast> for Uses<'_> {
+        fn visit_expr_path(&mut self, path: &'ast ExprPath) {
+            self.found |= path.path.is_ident(self.name);
+            visit::visit_expr_path(self, path);
+        }
+
+        fn visit_macro(&mut self, invocation: &'ast Macro) {
+            self.found |= signature::mentions(invocation.tokens.clone(), &self.name.to_string());
+        }
+    }
+    let mut uses = Uses { name, found: false };
+    uses.visit_expr(expression);
+    uses.found
+}
+
+/// Whether a lifetime, `Self` or a type parameter shows in the type.
+fn borrows_or_is_generic(output: &Type, signature: &Signature) -> bool {
+    struct Borrows(bool);
+    impl<'ast> Visit<'ast> for Borrows {
+        fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
+            self.0 |= lifetime.ident != "static";
+        }
+
+        fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
+            self.0 |= reference.lifetime.is_none();
+            visit::visit_type_reference(self, reference);
+        }
+    }
+    let mut borrows = Borrows(false);
+    borrows.visit_type(output);
+    let tokens = quote::ToTokens::to_token_stream(output);
+    borrows.0
+        || signature::mentions(tokens.clone(), "Self")
+        || signature::type_parameters(signature).any(|parameter| signature::mentions(tokens.clone(), &parameter.to_string()))
+}
