@@ -3,6 +3,14 @@
 //! A URL often carries a password, so the text of a URL never reaches an error, a log or a
 //! `Debug` output: errors name the part that is wrong, and [`RedisConfig`] shows the address.
 
+#![cfg_attr(
+    not(feature = "test-util"),
+    expect(
+        unreachable_pub,
+        reason = "reachable from tests through `test_util` only"
+    )
+)]
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use redis::{
@@ -16,10 +24,10 @@ use crate::error::ConfigError;
 ///
 /// One lane already carries any number of callers. The second keeps small replies from queueing
 /// behind a large one, and spreads encoding and parsing over two threads.
-pub const DEFAULT_LANES: usize = 2;
+pub(crate) const DEFAULT_LANES: usize = 2;
 
 /// Connections for the user's own commands unless configured otherwise.
-pub const DEFAULT_POOL_SIZE: usize = 8;
+pub(crate) const DEFAULT_POOL_SIZE: usize = 8;
 
 /// How long a connection may idle before the kernel asks whether the peer is still there. Finds
 /// the links that firewalls forget without a word.

@@ -1,2 +1,39 @@
-//! Tools.
-fn main() {}
+//! The project's own commands: `cargo xtask <command>`.
+
+mod deny;
+mod redis;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <command> [arguments]
+
+  test [arguments]   every test of the workspace, doc tests included, against a real Redis;
+                     installs redis-server if there is none. Arguments go to `cargo test`.
+  deny               licences, sources and bans of all dependencies (deny.toml);
+                     installs cargo-deny if there is none.";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let done = match command.as_deref() {
+        Some("test") => test::run(&rest),
+        Some("deny") => deny::run(&rest),
+        Some("help" | "--help" | "-h") => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        Some(unknown) => Err(format!("there is no command `{unknown}`\n\n{USAGE}")),
+        None => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

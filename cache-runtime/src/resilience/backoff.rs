@@ -9,11 +9,11 @@ use std::{
 /// Exponential backoff with jitter: the n-th wait lies between half of `first * 2^n` and all of
 /// it, and never above `cap`.
 #[derive(Clone, Copy, Debug)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     /// The longest first wait.
-    pub first: Duration,
+    pub(crate) first: Duration,
     /// The longest wait of all.
-    pub cap: Duration,
+    pub(crate) cap: Duration,
 }
 
 impl Backoff {
@@ -22,7 +22,7 @@ impl Backoff {
     /// `random` places it between half and all of the full wait, so that many processes do not
     /// return at once; see [`random`].
     #[must_use]
-    pub fn wait(&self, attempt: u32, random: u32) -> Duration {
+    pub(crate) fn wait(&self, attempt: u32, random: u32) -> Duration {
         let factor = 2_u32.checked_pow(attempt).unwrap_or(u32::MAX);
         let full = self.first.saturating_mul(factor).min(self.cap);
         let half = full / 2;
@@ -32,7 +32,7 @@ impl Backoff {
 
 /// A number that differs between calls and processes; good enough to spread waits.
 #[must_use]
-pub fn random() -> u32 {
+pub(crate) fn random() -> u32 {
     let bits = RandomState::new().build_hasher().finish();
     u32::try_from(bits >> 32).unwrap_or_default()
 }

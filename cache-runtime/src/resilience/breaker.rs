@@ -26,11 +26,11 @@ use crate::error::StoreError;
 
 /// When the breaker opens and how soon it lets a probe through.
 #[derive(Clone, Copy, Debug)]
-pub struct BreakerPolicy {
+pub(crate) struct BreakerPolicy {
     /// Failures in a row that open it.
-    pub threshold: u32,
+    pub(crate) threshold: u32,
     /// The waits before probes. Its cap bounds how long a recovered store goes unnoticed.
-    pub backoff: Backoff,
+    pub(crate) backoff: Backoff,
 }
 
 impl Default for BreakerPolicy {
@@ -49,7 +49,7 @@ impl Default for BreakerPolicy {
 
 /// A circuit breaker; see the module.
 #[derive(Debug)]
-pub struct Breaker {
+pub(crate) struct Breaker {
     policy: BreakerPolicy,
     /// Whether `circuit` is anything but closed: all that the hit path reads.
     open: AtomicBool,
@@ -75,7 +75,7 @@ enum Circuit {
 impl Breaker {
     /// A closed breaker.
     #[must_use]
-    pub fn new(policy: BreakerPolicy) -> Self {
+    pub(crate) fn new(policy: BreakerPolicy) -> Self {
         Self {
             policy,
             open: AtomicBool::new(false),
@@ -89,7 +89,7 @@ impl Breaker {
     /// # Errors
     ///
     /// The failure that opened the breaker, until a probe succeeds.
-    pub fn admit(&self) -> Result<(), StoreError> {
+    pub(crate) fn admit(&self) -> Result<(), StoreError> {
         if !self.open.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -100,27 +100,27 @@ impl Breaker {
     }
 
     /// A call was answered, with a value or with an error.
-    pub fn succeeded(&self) {
+    pub(crate) fn succeeded(&self) {
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
     }
 
     /// A call failed on the link. Says whether this opened the breaker.
-    pub fn failed(&self, reason: StoreError, now: Instant) -> bool {
+    pub(crate) fn failed(&self, reason: StoreError, now: Instant) -> bool {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         failures >= self.policy.threshold && self.trip(reason, now)
     }
 
     /// A sibling on the same server opened: the next failure here is enough, unless a call
     /// succeeds first.
-    pub fn suspect(&self) {
+    pub(crate) fn suspect(&self) {
         let brink = self.policy.threshold.saturating_sub(1);
         self.failures.fetch_max(brink, Ordering::Relaxed);
     }
 
     /// Opens a closed breaker on evidence that needs no counting. Says whether it did.
-    pub fn trip(&self, reason: StoreError, now: Instant) -> bool {
+    pub(crate) fn trip(&self, reason: StoreError, now: Instant) -> bool {
         let mut circuit = self.circuit.lock();
         if !matches!(*circuit, Circuit::Closed) {
             return false;
@@ -131,7 +131,7 @@ impl Breaker {
 
     /// When the next probe is due; `None` unless open.
     #[must_use]
-    pub fn probe_at(&self) -> Option<Instant> {
+    pub(crate) fn probe_at(&self) -> Option<Instant> {
         match &*self.circuit.lock() {
             Circuit::Open { probe_at, .. } => Some(*probe_at),
             Circuit::Closed | Circuit::HalfOpen { .. } => None,
@@ -140,7 +140,7 @@ impl Breaker {
 
     /// Takes the right to probe. True for one caller per due time; that caller reports with
     /// [`probe_succeeded`](Self::probe_succeeded) or [`probe_failed`](Self::probe_failed).
-    pub fn begin_probe(&self, now: Instant) -> bool {
+    pub(crate) fn begin_probe(&self, now: Instant) -> bool {
         let mut circuit = self.circuit.lock();
         let Circuit::Open {
             reason,
@@ -162,7 +162,7 @@ impl Breaker {
     }
 
     /// The store answered: closes, whatever the state was.
-    pub fn probe_succeeded(&self) {
+    pub(crate) fn probe_succeeded(&self) {
         let mut circuit = self.circuit.lock();
         *circuit = Circuit::Closed;
         self.failures.store(0, Ordering::Relaxed);
@@ -171,7 +171,7 @@ impl Breaker {
 
     /// The store did not answer: opens, or stays open with a longer wait. Returns when the next
     /// probe is due.
-    pub fn probe_failed(&self, reason: StoreError, now: Instant) -> Instant {
+    pub(crate) fn probe_failed(&self, reason: StoreError, now: Instant) -> Instant {
         let mut circuit = self.circuit.lock();
         let attempt = match &*circuit {
             Circuit::Closed => 0,
@@ -182,16 +182,32 @@ impl Breaker {
         self.open_for(&mut circuit, reason, attempt, now)
     }
 
-    /// Whether a probe was due, or under way, for longer than `patience`: whoever was to probe
-    /// is not coming back.
-    #[must_use]
-    pub fn abandoned(&self, patience: Duration, now: Instant) -> bool {
-        match &*self.circuit.lock() {
-            Circuit::Closed => false,
-            Circuit::Open { probe_at: from, .. } | Circuit::HalfOpen { since: from, .. } => {
-                now.saturating_duration_since(*from) > patience
+    /// Takes over a probe that was due, or under way, for longer than `patience`: whoever was to
+    /// report is not coming back. True for one caller, who reports in its place.
+    pub(crate) fn adopt_probe(&self, patience: Duration, now: Instant) -> bool {
+        let mut circuit = self.circuit.lock();
+        let (reason, from, attempt) = match &*circuit {
+            Circuit::Closed => return false,
+            Circuit::Open {
+                reason,
+                probe_at: from,
+                attempt,
             }
+            | Circuit::HalfOpen {
+                reason,
+                since: from,
+                attempt,
+            } => (reason, *from, *attempt),
+        };
+        if now.saturating_duration_since(from) <= patience {
+            return false;
         }
+        *circuit = Circuit::HalfOpen {
+            reason: reason.clone(),
+            since: now,
+            attempt,
+        };
+        true
     }
 
     fn open_for(
@@ -343,23 +359,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_probe_that_never_reports_is_abandoned() {
+    async fn a_probe_that_never_reports_is_adopted_once() {
         let patience = Duration::from_secs(3);
+        let later = Duration::from_millis(3_200);
         let breaker = opened(Instant::now());
-        assert!(!breaker.abandoned(patience, Instant::now()));
-        tokio::time::sleep(Duration::from_millis(3_200)).await;
-        assert!(breaker.abandoned(patience, Instant::now()), "nobody began");
+        assert!(!breaker.adopt_probe(patience, Instant::now()));
 
-        assert!(breaker.begin_probe(Instant::now()));
-        assert!(!breaker.abandoned(patience, Instant::now()));
-        tokio::time::sleep(Duration::from_millis(3_200)).await;
+        tokio::time::sleep(later).await;
         assert!(
-            breaker.abandoned(patience, Instant::now()),
-            "nobody reported"
+            breaker.adopt_probe(patience, Instant::now()),
+            "nobody began"
+        );
+        assert!(
+            !breaker.adopt_probe(patience, Instant::now()),
+            "adopted twice"
         );
 
+        tokio::time::sleep(later).await;
+        assert!(
+            breaker.adopt_probe(patience, Instant::now()),
+            "nobody reported"
+        );
         breaker.probe_succeeded();
-        assert!(!breaker.abandoned(patience, Instant::now()));
+        assert!(!breaker.adopt_probe(patience, Instant::now() + later));
     }
 
     #[test]

@@ -1,15 +1,6 @@
 //! What keeps a failing store from costing more than no cache.
 
-#![cfg_attr(
-    not(feature = "test-util"),
-    expect(
-        unreachable_pub,
-        reason = "reachable from tests through `test_util` only"
-    )
-)]
+pub(crate) mod backoff;
+pub(crate) mod breaker;
 
-pub mod backoff;
-pub mod breaker;
-
-pub use backoff::Backoff;
-pub use breaker::Breaker;
+pub(crate) use breaker::Breaker;

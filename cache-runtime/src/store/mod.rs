@@ -21,7 +21,10 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 pub use self::{memory::MemoryStore, redis::RedisStore};
-use crate::{error::StoreError, key::Key};
+use crate::{
+    error::{StoreError, StoreErrorKind},
+    key::Key,
+};
 
 /// One of the stores. Clones share it.
 #[derive(Debug, Clone)]
@@ -107,7 +110,7 @@ impl Store {
     pub async fn connection(&self) -> Result<deadpool_redis::Connection, StoreError> {
         match self {
             Self::Memory(_) => Err(StoreError::new(
-                crate::error::StoreErrorKind::Unavailable,
+                StoreErrorKind::Unavailable,
                 "the embedded store has no Redis connections",
             )),
             Self::Redis(store) => store.connection().await,

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::key::Key;
 
-/// What an entry costs beside the bytes of its key and value: slot, map bucket, allocation
-/// headers. Measured at about 140 with a 64-bit allocator; rounded up.
+/// What an entry costs beside the bytes of its key and value, by the sizes of its parts on a
+/// 64-bit machine: slot 72, map bucket 25, shared-key header 16, two allocations 32.
 const OVERHEAD: usize = 150;
 
 /// Slots that every put looks at for expired entries, so that they go even without pressure.

@@ -1,0 +1,216 @@
+//! The background task behind a lane: connects, watches, probes, reconnects.
+//!
+//! ```text
+//!   connect ──ok──► watch ──lost──────────────────► connect at once
+//!      │              └──in doubt──► PING ──no PONG─► connect at once
+//!      └──failed──► breaker open, wait ────────────► connect
+//! ```
+//!
+//! The breaker opens with every failed attempt and closes with every connection and every `PONG`,
+//! so callers learn of both without asking the server themselves.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::{AsyncConnectionConfig, PushInfo, PushKind, aio::SendError};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    lane::{Shared, State, Wire},
+    reply::{self, FromReply, Pong},
+};
+use crate::error::{StoreError, StoreErrorKind};
+
+/// Limit of one attempt to connect, the handshake included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a connection in doubt has to answer a `PING` before it is replaced.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Limit of a call that has no budget of its own. Every call of the flow has one, far below.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The wait after a server that refused the credentials: asking ten times a second would fill its
+/// log and may lock the account.
+const REFUSED_WAIT: Duration = Duration::from_secs(1);
+
+/// Commands that may wait for the connection's writer, and bytes it gathers before it writes.
+/// Both above the library's defaults, which stall callers by the hundred.
+const QUEUE: usize = 1024;
+const WRITE_BOUNDARY: usize = 64 << 10;
+
+/// What a keeper is told.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// The connection of this number ended.
+    Lost(u64),
+    /// A call failed or was cut off: the connection may be hanging.
+    Doubt,
+}
+
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    inbox: UnboundedReceiver<Event>,
+    outbox: UnboundedSender<Event>,
+    tenure: u64,
+    wires: u64,
+}
+
+impl Keeper {
+    /// A keeper and the way to tell it things.
+    pub(super) fn new(shared: Arc<Shared>, tenure: u64) -> (Self, UnboundedSender<Event>) {
+        let (outbox, inbox) = unbounded_channel();
+        let keeper = Self {
+            shared,
+            inbox,
+            outbox: outbox.clone(),
+            tenure,
+            wires: 0,
+        };
+        (keeper, outbox)
+    }
+
+    /// Runs until replaced or aborted.
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.connect().await {
+                Ok(wire) => {
+                    if !self.publish(State::Ready(wire.clone())) {
+                        return;
+                    }
+                    self.shared.breaker().probe_succeeded();
+                    self.watch(wire).await;
+                }
+                Err(error) => {
+                    let refused = error.kind() == StoreErrorKind::Auth;
+                    let now = Instant::now();
+                    let due = self.shared.breaker().probe_failed(error.clone(), now);
+                    if !self.publish(State::Down(error)) {
+                        return;
+                    }
+                    sleep_until(if refused { now + REFUSED_WAIT } else { due }).await;
+                    self.shared.breaker().begin_probe(Instant::now());
+                }
+            }
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Wire, StoreError> {
+        self.wires += 1;
+        let number = self.wires;
+        let watcher = Watcher {
+            number,
+            keeper: self.outbox.clone(),
+        };
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_pipeline_buffer_size(QUEUE)
+            .set_write_backpressure_boundary(WRITE_BOUNDARY)
+            .set_push_sender(move |push: PushInfo| {
+                if push.kind == PushKind::Disconnection {
+                    watcher.report();
+                }
+                Ok::<(), SendError>(())
+            });
+        self.shared
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+            .map(|connection| Wire { connection, number })
+            .map_err(|error| reply::connect_error(&error, self.shared.client.get_connection_info()))
+    }
+
+    /// Returns when the connection has to be replaced.
+    async fn watch(&mut self, wire: Wire) {
+        while let Some(event) = self.inbox.recv().await {
+            match event {
+                Event::Lost(number) if number == wire.number => break,
+                Event::Lost(_) => {}
+                Event::Doubt => {
+                    self.await_probe().await;
+                    if !answers(&wire).await {
+                        let reason = StoreError::new(
+                            StoreErrorKind::Unavailable,
+                            "the server does not answer",
+                        );
+                        self.shared.breaker().probe_failed(reason, Instant::now());
+                        break;
+                    }
+                    // Before closing: what was doubted until now has been answered.
+                    if self.drop_doubts(&wire) {
+                        break;
+                    }
+                    self.shared.breaker().probe_succeeded();
+                }
+            }
+        }
+        self.publish(State::Connecting);
+    }
+
+    /// With the breaker open, probes keep to its times.
+    async fn await_probe(&self) {
+        if let Some(due) = self.shared.breaker().probe_at() {
+            sleep_until(due).await;
+            self.shared.breaker().begin_probe(Instant::now());
+        }
+    }
+
+    /// Empties the inbox; whether the connection was lost meanwhile.
+    fn drop_doubts(&mut self, wire: &Wire) -> bool {
+        std::iter::from_fn(|| self.inbox.try_recv().ok())
+            .any(|event| matches!(event, Event::Lost(number) if number == wire.number))
+    }
+
+    /// Puts `state` into the slot unless another keeper has it; whether it did.
+    fn publish(&self, state: State) -> bool {
+        let mut state = Some(state);
+        self.shared.slot.send_if_modified(|slot| {
+            let ours = slot.tenure == self.tenure && !matches!(slot.state, State::Closed);
+            if ours && let Some(new) = state.take() {
+                slot.state = new;
+            }
+            ours
+        })
+    }
+}
+
+/// Ends with its runtime, mostly: the next caller starts another.
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        if self.publish(State::Vacant) {
+            self.shared.breaker().probe_succeeded();
+        }
+    }
+}
+
+async fn answers(wire: &Wire) -> bool {
+    let mut connection = wire.connection.clone();
+    let ping = redis::cmd("PING");
+    match timeout(PROBE_TIMEOUT, connection.send_packed_command(&ping)).await {
+        Ok(Ok(reply)) => Pong::from_reply(reply).is_ok(),
+        Ok(Err(_)) | Err(_) => false,
+    }
+}
+
+/// Lives inside the connection's driver and tells the keeper of its end, be it by a disconnection,
+/// a panic or the end of the runtime.
+struct Watcher {
+    number: u64,
+    keeper: UnboundedSender<Event>,
+}
+
+impl Watcher {
+    fn report(&self) {
+        // A keeper that is gone needs no report.
+        let _ = self.keeper.send(Event::Lost(self.number));
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.report();
+    }
+}

@@ -1,0 +1,344 @@
+//! A lane: one multiplexed connection that any number of callers share.
+//!
+//! A call reads the lane's slot, sends its command and awaits its reply, no more: no `PING`, no
+//! checkout. Everything slow happens in the lane's [`Keeper`], a background task that connects,
+//! hears of lost connections, checks doubtful ones and reconnects. The keeper starts with the
+//! first call and lives on that caller's runtime. When the runtime ends, the slot falls vacant
+//! and the next call, from whichever runtime, starts another keeper.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::{Client, Cmd, Value, aio::MultiplexedConnection};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc::UnboundedSender, watch},
+    task::AbortHandle,
+    time::Instant,
+};
+
+use super::{
+    keeper::{Event, Keeper},
+    reply::{self, FromReply},
+};
+use crate::{
+    error::{StoreError, StoreErrorKind},
+    resilience::Breaker,
+};
+
+/// A call dropped unanswered after this long says something about the link; one dropped sooner
+/// says something about its caller.
+const CUT_OFF: Duration = Duration::from_millis(50);
+
+/// How long a due probe may stay undone before a caller starts another keeper: longer than a
+/// keeper takes for any attempt, so only a keeper on a stalled runtime loses its lane.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// The owning handle. Dropping it closes the connection and ends the keeper.
+#[derive(Debug)]
+pub(super) struct Lane {
+    shared: Arc<Shared>,
+}
+
+/// What callers and the keeper share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) client: Client,
+    pub(super) slot: watch::Sender<Slot>,
+    /// The breakers of all lanes, ours at `number`: lanes fail alone when one connection hangs
+    /// and together when the server does.
+    breakers: Arc<[Breaker]>,
+    number: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) state: State,
+    /// Counts keepers. A keeper that finds another number has been replaced.
+    pub(super) tenure: u64,
+    keeper: Option<Tenant>,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// Nobody connects: not used yet, or the keeper's runtime ended.
+    Vacant,
+    /// A first attempt is under way; callers wait for it.
+    Connecting,
+    Ready(Wire),
+    /// The last attempt failed and the keeper tries again; callers do not wait.
+    Down(StoreError),
+    /// Shut down for good.
+    Closed,
+}
+
+/// A connection and its number among the connections of the keeper.
+#[derive(Clone, Debug)]
+pub(super) struct Wire {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) number: u64,
+}
+
+/// The keeper in charge; ends when dropped.
+#[derive(Debug)]
+struct Tenant {
+    inbox: UnboundedSender<Event>,
+    task: Option<AbortOnDrop>,
+}
+
+#[derive(Debug)]
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Why a call has no result.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: StoreError,
+    /// The connection broke with the command under way, so whether it ran is unknown. A command
+    /// that may run twice can be tried again.
+    pub(super) lost: bool,
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self { error, lost: false }
+    }
+}
+
+impl Lane {
+    /// Lane `number` of those that share `breakers`. Does not connect.
+    pub(super) fn new(client: Client, breakers: Arc<[Breaker]>, number: usize) -> Self {
+        let (slot, _) = watch::channel(Slot {
+            state: State::Vacant,
+            tenure: 0,
+            keeper: None,
+        });
+        Self {
+            shared: Arc::new(Shared {
+                client,
+                slot,
+                breakers,
+                number,
+            }),
+        }
+    }
+
+    /// Sends a command and reads its reply.
+    ///
+    /// Fails at once while the breaker is open or the server is known to be down; otherwise
+    /// waits for the connection and the reply. Safe to drop at any time.
+    pub(super) async fn call<R: FromReply>(&self, command: &Cmd) -> Result<R, Failure> {
+        self.admit()?;
+        let call = Call::start(&self.shared);
+        let reply = self.exchange(command).await;
+        call.finish();
+        reply
+    }
+
+    /// Closes the connection for good.
+    pub(super) fn close(&self) {
+        let mut last = None;
+        self.shared.slot.send_modify(|slot| {
+            slot.state = State::Closed;
+            last = slot.keeper.take();
+        });
+    }
+
+    fn admit(&self) -> Result<(), StoreError> {
+        let breaker = self.shared.breaker();
+        breaker.admit().inspect_err(|_| {
+            if breaker.adopt_probe(PATIENCE, Instant::now()) {
+                self.shared.start_keeper(|_| true);
+            }
+        })
+    }
+
+    async fn exchange<R: FromReply>(&self, command: &Cmd) -> Result<R, Failure> {
+        let mut wire = self.wire().await?;
+        let shared = &self.shared;
+        let error = match wire.connection.send_packed_command(command).await {
+            Ok(Value::ServerError(error)) => {
+                shared.breaker().succeeded();
+                return Err(reply::store_error(&error.into()).into());
+            }
+            Ok(value) => match R::from_reply(value) {
+                Ok(reply) => {
+                    shared.breaker().succeeded();
+                    return Ok(reply);
+                }
+                Err(reply::OutOfStep) => {
+                    let error = StoreError::new(
+                        StoreErrorKind::Protocol,
+                        "a reply does not fit its command; the connection is replaced",
+                    );
+                    shared.lose(wire.number);
+                    shared.failed(error.clone());
+                    return Err(error.into());
+                }
+            },
+            Err(error) => error,
+        };
+        let lost = error.is_unrecoverable_error();
+        let error = reply::store_error(&error);
+        if lost {
+            shared.lose(wire.number);
+        }
+        shared.failed(error.clone());
+        Err(Failure { error, lost })
+    }
+
+    /// The connection, once there is one.
+    async fn wire(&self) -> Result<Wire, StoreError> {
+        if let State::Ready(wire) = &self.shared.slot.borrow().state {
+            return Ok(wire.clone());
+        }
+        let mut changes = self.shared.slot.subscribe();
+        loop {
+            let vacant = match &changes.borrow_and_update().state {
+                State::Ready(wire) => return Ok(wire.clone()),
+                State::Down(error) => return Err(error.clone()),
+                State::Closed => return Err(closed()),
+                State::Connecting => false,
+                State::Vacant => true,
+            };
+            if vacant
+                && !self
+                    .shared
+                    .start_keeper(|state| matches!(state, State::Vacant))
+            {
+                return Err(StoreError::new(
+                    StoreErrorKind::Unavailable,
+                    "not called from a tokio runtime",
+                ));
+            }
+            if changes.changed().await.is_err() {
+                return Err(closed());
+            }
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "the cache is shut down")
+}
+
+impl Shared {
+    pub(super) fn breaker(&self) -> &Breaker {
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "lanes are numbered by their place in this slice"
+        )]
+        &self.breakers[self.number]
+    }
+
+    /// The link failed a call: counts, and has the keeper look.
+    fn failed(&self, reason: StoreError) {
+        if self.breaker().failed(reason, Instant::now()) {
+            let others = self.breakers.iter().enumerate();
+            others
+                .filter(|(number, _)| *number != self.number)
+                .for_each(|(_, breaker)| breaker.suspect());
+        }
+        self.tell(Event::Doubt);
+    }
+
+    /// Takes a broken connection out of the slot, so that nobody else runs into it.
+    fn lose(&self, number: u64) {
+        let lost = self.slot.send_if_modified(|slot| {
+            let current = matches!(&slot.state, State::Ready(wire) if wire.number == number);
+            if current {
+                slot.state = State::Connecting;
+            }
+            current
+        });
+        if lost {
+            self.tell(Event::Lost(number));
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        if let Some(tenant) = &self.slot.borrow().keeper {
+            // A keeper that is gone has left the slot vacant, or soon will.
+            let _ = tenant.inbox.send(event);
+        }
+    }
+
+    /// Starts a keeper on the current runtime if the slot's state allows it; false if there is
+    /// no runtime.
+    fn start_keeper(self: &Arc<Self>, allowed: impl Fn(&State) -> bool) -> bool {
+        let Ok(runtime) = Handle::try_current() else {
+            return false;
+        };
+        let mut keeper = None;
+        let mut replaced = None;
+        self.slot.send_if_modified(|slot| {
+            if matches!(slot.state, State::Closed) || !allowed(&slot.state) {
+                return false;
+            }
+            slot.tenure += 1;
+            let (new, inbox) = Keeper::new(Arc::clone(self), slot.tenure);
+            keeper = Some((new, slot.tenure));
+            replaced = slot.keeper.replace(Tenant { inbox, task: None });
+            slot.state = State::Connecting;
+            true
+        });
+        drop(replaced);
+        let Some((keeper, tenure)) = keeper else {
+            return true;
+        };
+        let mut task = Some(AbortOnDrop(runtime.spawn(keeper.run()).abort_handle()));
+        self.slot.send_if_modified(|slot| {
+            // Otherwise the keeper was replaced or closed already, and is aborted here.
+            if slot.tenure == tenure
+                && let Some(tenant) = &mut slot.keeper
+            {
+                tenant.task = task.take();
+            }
+            false
+        });
+        true
+    }
+}
+
+/// Watches over one call: dropped unfinished after [`CUT_OFF`], it counts as a failure, since
+/// the budget that cut it off is not visible from here.
+struct Call<'a> {
+    shared: &'a Shared,
+    started: Instant,
+    finished: bool,
+}
+
+impl<'a> Call<'a> {
+    fn start(shared: &'a Shared) -> Self {
+        Self {
+            shared,
+            started: Instant::now(),
+            finished: false,
+        }
+    }
+
+    fn finish(mut self) {
+        self.finished = true;
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if !self.finished && self.started.elapsed() >= CUT_OFF {
+            self.shared.failed(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "calls went unanswered; they fail at once until the store answers again",
+            ));
+        }
+    }
+}
