@@ -207,7 +207,10 @@ async fn wherever_the_leader_is_cancelled_another_takes_over() {
             assert_eq!(db.runs(), 1);
             break;
         }
-        assert!(db.runs() <= 2, "one load, and one more by whoever took over");
+        assert!(
+            db.runs() <= 2,
+            "one load, and one more by whoever took over"
+        );
         cancelled += 1;
     }
     assert!(cancelled >= 2, "the leader was cancelled on its way");
@@ -259,7 +262,11 @@ async fn who_has_waited_long_enough_loads_once_for_all() {
         callers.spawn(async move { cache.scope(stuck(&db, 1)).await });
     }
     for _ in 0..99 {
-        callers.join_next().await.expect("99 end").expect("without panic");
+        callers
+            .join_next()
+            .await
+            .expect("99 end")
+            .expect("without panic");
     }
     assert_eq!(db.runs(), 2);
     assert_eq!(start.elapsed(), Duration::from_secs(3));
@@ -297,7 +304,10 @@ async fn the_wrappers_act_on_the_first_call_inside_and_nest() {
             let bypassed = (5, Outcome::Bypassed(Bypass::Uncached));
             assert_eq!(outcome(uncached(version(&db, 1))).await, bypassed);
             assert_eq!(version(&db, 1).await, 0);
-            assert_eq!(outcome(refresh(version(&db, 1))).await, (5, Outcome::Loaded));
+            assert_eq!(
+                outcome(refresh(version(&db, 1))).await,
+                (5, Outcome::Loaded)
+            );
             assert_eq!(version(&db, 1).await, 5);
             let both = outcome(async { (version(&db, 2).await, version(&db, 1).await) }).await;
             assert_eq!(both, ((5, 5), Outcome::Loaded));
@@ -512,10 +522,16 @@ async fn a_write_that_is_dropped_or_panics_invalidates_too() {
 
     cache.scope(fallible(&db, 3)).await.expect("loaded");
     cache.scope(async { drop(forget(3, true)) }).await;
-    assert!(peek().await.is_some(), "a write that never started wrote nothing");
+    assert!(
+        peek().await.is_some(),
+        "a write that never started wrote nothing"
+    );
     assert!(cache.scope(cancel_after(1, forget(3, true))).await);
     assert!(peek().await.is_none());
-    cache.shutdown(Duration::from_secs(9)).await.expect("confirmed");
+    cache
+        .shutdown(Duration::from_secs(9))
+        .await
+        .expect("confirmed");
 
     let cache = Cache::memory();
     cache.scope(fallible(&db, 3)).await.expect("loaded");
@@ -550,7 +566,10 @@ async fn a_value_over_the_limit_is_returned_shared_and_not_stored() {
     assert_eq!(how, Outcome::NotStored(NotStored::TooLarge));
     let stats = cache.stats();
     let row = stats.function("large").expect("it was called");
-    assert_eq!((row.calls, row.joined, row.loads, row.too_large), (11, 9, 2, 2));
+    assert_eq!(
+        (row.calls, row.joined, row.loads, row.too_large),
+        (11, 9, 2, 2)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -569,7 +588,10 @@ async fn functions_that_share_a_template_never_read_each_others_types() {
             assert_eq!(as_text(1).await, "1");
             let (number, told) = events(as_number(1)).await;
             assert_eq!(number, 1);
-            assert!(matches!(told.first(), Some(Event::Missed(Miss::Rejected(_)))));
+            assert!(matches!(
+                told.first(),
+                Some(Event::Missed(Miss::Rejected(_)))
+            ));
             assert_eq!(outcome(as_number(1)).await.1, Outcome::Hit);
             assert_eq!(outcome(as_text(1)).await.1, Outcome::Loaded);
         })
