@@ -18,9 +18,9 @@ async fn power<const N: u32>(base: u64) -> u64 {
 }
 
 #[cached(ttl = 300)]
-async fn unsized_name<T: ?Sized, U: Clone>() -> String
+async fn unsized_name<T: ?Sized, U>() -> String
 where
-    U: Send,
+    U: Clone + Send,
 {
     std::any::type_name::<(*const T, U)>().to_owned()
 }

@@ -22,6 +22,11 @@
     clippy::indexing_slicing,
     clippy::allow_attributes
 )]
+#![expect(
+    clippy::future_not_send,
+    clippy::large_futures,
+    reason = "some origins are not `Send` on purpose; the tests themselves are large futures"
+)]
 
 use std::cell::Cell;
 use std::error::Error;

@@ -127,8 +127,8 @@ async fn arguments_that_are_send_but_not_sync_can_be_spawned() {
     assert_eq!(cell.await.ok(), Some(3));
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     drop(sender);
-    let received = tokio::spawn(alone(consumes(receiver)));
-    assert_eq!(received.await.ok(), Some(None));
+    let task = tokio::spawn(alone(consumes(receiver)));
+    assert_eq!(task.await.ok(), Some(None));
 }
 
 #[cached(ttl = 300, key = "local:{n}", skip(local))]
