@@ -81,28 +81,36 @@ impl Expansion<'_> {
             ..
         } = self.function;
         let inner_attrs = &body.inner_attrs;
-        let plan = self.plan(self.cached.output.to_token_stream());
+        let output = &self.cached.output;
+        let span = Span::mixed_site();
         let bypass = self
             .cached
             .bypass_if
             .as_ref()
-            .map(|condition| quote!(.bypass(#condition)));
-        let share_errors = self.cached.shares_errors.then(|| self.share_errors());
-        let future = body::future(body, &self.cached.output);
-        let contents = quote_spanned! {Span::mixed_site()=>
-            let plan = #plan #bypass #share_errors;
+            .map(|condition| quote_spanned!(span=> .bypass(#condition)));
+        let share_errors = self.cached.shares_errors.then(
+            || quote_spanned!(span=> .share_errors(__cache::Errors::<#output>::new().sharing())),
+        );
+        let plan = self.plan(output.to_token_stream(), quote!(#bypass #share_errors));
+        let future = body::future(body, output);
+        let contents = quote_spanned! {span=>
+            let plan = #plan;
             plan.get_or_load(#future).await
         };
         quote! { #(#attrs)* #vis #signature { #inner_attrs #contents } }
     }
 
     /// The chain that says where the value is kept and for how long, without a load.
-    fn plan(&self, output: TokenStream) -> TokenStream {
+    fn plan(&self, output: TokenStream, last: TokenStream) -> TokenStream {
         let Self {
             cached, runtime, ..
         } = self;
-        let site = self.site();
-        let shape = shape(&cached.output, &output, runtime);
+        let name = self.function.signature.ident.unraw().to_string();
+        let template = match &cached.key {
+            Key::Template(template) => template.literal().value(),
+            Key::Default(_) => String::new(),
+        };
+        let shape = shape(&cached.output, &output);
         let cache = cached
             .cache
             .as_ref()
@@ -125,59 +133,43 @@ impl Expansion<'_> {
             .policy
             .as_ref()
             .map(|policy| by_reference("policy", policy));
-        quote_spanned! {Span::mixed_site()=>
-            #runtime::__private::Returns::plan(
-                #shape,
-                #site,
-                &|| (),
-            )
-                #cache
-                .key(|key| #key)
-                #ttl #none_ttl #cache_if #codec #policy
-        }
-    }
-
-    /// In a block, so that neither the body nor the user's expressions see its name.
-    fn site(&self) -> TokenStream {
-        let runtime = self.runtime;
-        let name = self.function.signature.ident.unraw().to_string();
-        let template = match &self.cached.key {
-            Key::Template(template) => template.literal().value(),
-            Key::Default(_) => String::new(),
-        };
+        // A block, so that the body does not see these names; the user's expressions do, hence the underscores.
         quote_spanned! {Span::mixed_site()=>
             {
-                static SITE: #runtime::__private::Site =
-                    #runtime::__private::Site::new(::core::module_path!(), #name, #template, ::core::file!(), ::core::line!());
-                &SITE
+                use #runtime::__private::{self as __cache, Returns as _};
+                static __SITE: __cache::Site =
+                    __cache::Site::new(::core::module_path!(), #name, #template, ::core::file!(), ::core::line!());
+                #shape.plan(&__SITE, &|| ())
+                    #cache
+                    .key(|key| #key)
+                    #ttl #none_ttl #cache_if #codec #policy
+                    #last
             }
         }
     }
 
     fn key(&self) -> TokenStream {
-        let runtime = self.runtime;
         let span = Span::mixed_site();
-        match &self.cached.key {
-            Key::Template(template) => quote_spanned!(span=> key #template),
-            Key::Default(arguments) => {
-                let generics = self.type_parameters();
-                let path = quote_spanned!(span=> key.path(#generics));
-                let constants =
-                    self.function
-                        .signature
-                        .generics
-                        .params
-                        .iter()
-                        .filter_map(|parameter| match parameter {
-                            GenericParam::Const(parameter) => Some(&parameter.ident),
-                            GenericParam::Lifetime(_) | GenericParam::Type(_) => None,
-                        });
-                constants.chain(arguments).fold(path, |key, argument| {
-                    let at = generated_at(argument.span());
-                    // At the user's parameter, where one that cannot be part of a key is reported.
-                    let render = Ident::new("render", argument.span());
-                    quote_spanned!(at=> #runtime::__private::Arg::new(&#argument).#render(#key))
-                })
+        let arguments = match &self.cached.key {
+            Key::Template(template) => return quote_spanned!(span=> key #template),
+            Key::Default(arguments) => arguments,
+        };
+        let generics = self.type_parameters();
+        let parameters = &self.function.signature.generics.params;
+        let constants = parameters.iter().filter_map(|parameter| match parameter {
+            GenericParam::Const(parameter) => Some(&parameter.ident),
+            GenericParam::Lifetime(_) | GenericParam::Type(_) => None,
+        });
+        let rendered = constants.chain(arguments).map(|argument| {
+            // At the user's parameter, where one that cannot be part of a key is reported.
+            let arg = quote_spanned!(argument.span()=> __cache::Arg::new(&#argument).render);
+            quote_spanned!(span=> let key = #arg(key);)
+        });
+        quote_spanned! {span=>
+            {
+                let key = key.path(#generics);
+                #(#rendered)*
+                key
             }
         }
     }
@@ -207,23 +199,13 @@ impl Expansion<'_> {
         }
     }
 
-    fn share_errors(&self) -> TokenStream {
-        let Self {
-            cached: Cached { output, .. },
-            runtime,
-            ..
-        } = self;
-        quote_spanned! {Span::mixed_site()=>
-            .share_errors(#runtime::__private::Errors::<#output>::new().sharing())
-        }
-    }
-
     /// The sibling that reaches the stored value without calling the function.
     fn entry(&self, entry: &Entry) -> TokenStream {
         let signature = entry_signature(entry, self.function, self.runtime);
-        let plan = self.plan(owned_lifetimes(self.cached.output.to_token_stream()));
-        let contents = quote_spanned!(Span::mixed_site()=> #plan.entry());
-        quote!(#signature { #contents })
+        let output = owned_lifetimes(self.cached.output.to_token_stream());
+        let plan = self.plan(output, quote_spanned!(Span::mixed_site()=> .entry()));
+        // Already a block.
+        quote!(#signature #plan)
     }
 }
 
@@ -237,7 +219,7 @@ pub(crate) fn by_reference(method: &str, expr: &syn::Expr) -> TokenStream {
 ///
 /// A value that cannot be cached is reported on this expression, so it takes the place of the type in the source: of
 /// `T` where that is spelled `Result<T, _>`.
-fn shape(written: &Type, output: &TokenStream, runtime: &TokenStream) -> TokenStream {
+fn shape(written: &Type, output: &TokenStream) -> TokenStream {
     let value = match written {
         Type::Path(path) => path
             .path
@@ -255,11 +237,7 @@ fn shape(written: &Type, output: &TokenStream, runtime: &TokenStream) -> TokenSt
     let mut spans = tokens.into_iter().map(|token| token.span());
     let first = spans.next().unwrap_or_else(Span::mixed_site);
     let last = spans.last().unwrap_or(first);
-    let runtime = runtime.clone().into_iter().map(|mut token| {
-        token.set_span(first);
-        token
-    });
-    let probe = quote_spanned!(first=> #(#runtime)*::__private::Probe::<#output>);
+    let probe = quote_spanned!(first=> __cache::Probe::<#output>);
     quote_spanned!(last=> #probe::new().shape())
 }
 
@@ -277,8 +255,7 @@ fn entry_signature(entry: &Entry, function: &Function, runtime: &TokenStream) ->
     } = entry;
     let attrs = attrs.iter().filter(|attr| concerns_siblings(attr));
     let doc = format!(
-        "The [`Entry`]({}::Entry) of `{}` for these arguments: reads, stores and invalidates its cached value without calling it.",
-        runtime.to_string().replace(' ', ""),
+        " The entry of `{}` for these arguments: reads, stores and invalidates its value without calling it.",
         signature.ident.unraw(),
     );
     let generics = &signature.generics;
