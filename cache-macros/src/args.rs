@@ -63,14 +63,25 @@ impl CachedArgs {
 
     fn argument(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
         let name = input.call(Ident::parse_any)?;
-        let Some(example) = ARGUMENTS.iter().find(|(known, _)| name == *known).map(|(_, example)| *example) else {
+        let Some(example) = ARGUMENTS
+            .iter()
+            .find(|(known, _)| name == *known)
+            .map(|(_, example)| *example)
+        else {
             return Err(syn::Error::new(name.span(), unknown(&name.to_string())));
         };
         if self.was_given(&name.to_string()) {
-            return Err(syn::Error::new(name.span(), format!("`{name}` is given twice: remove one of them")));
+            return Err(syn::Error::new(
+                name.span(),
+                format!("`{name}` is given twice: remove one of them"),
+            ));
         }
         self.seen.push(name.clone());
-        let argument = Argument { name, example, input };
+        let argument = Argument {
+            name,
+            example,
+            input,
+        };
         match argument.name.to_string().as_str() {
             "ttl" => self.ttl = Some((argument.name.clone(), argument.duration()?)),
             "ttl_with" => self.ttl_with = Some((argument.name.clone(), argument.value()?)),
@@ -92,7 +103,10 @@ fn unknown(name: &str) -> String {
     let known = ARGUMENTS.map(|(known, _)| known);
     match diagnostics::closest(name, known) {
         Some(closest) => format!("unknown argument `{name}`, did you mean `{closest}`?"),
-        None => format!("unknown argument `{name}`: there are {}", diagnostics::list(known)),
+        None => format!(
+            "unknown argument `{name}`: there are {}",
+            diagnostics::list(known)
+        ),
     }
 }
 
@@ -156,7 +170,13 @@ impl Argument<'_> {
     fn string(&self) -> syn::Result<LitStr> {
         let value: Expr = self.value()?;
         literal_string(&value).cloned().ok_or_else(|| {
-            syn::Error::new_spanned(&value, format!("`{}` is a string literal: write `{}`", self.name, self.example))
+            syn::Error::new_spanned(
+                &value,
+                format!(
+                    "`{}` is a string literal: write `{}`",
+                    self.name, self.example
+                ),
+            )
         })
     }
 
@@ -167,16 +187,23 @@ impl Argument<'_> {
         let content;
         parenthesized!(content in self.input);
         let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, |input| {
-            input
-                .call(Ident::parse_any)
-                .map_err(|error| syn::Error::new(error.span(), "`skip` takes names of parameters, as in `skip(db, self)`"))
+            input.call(Ident::parse_any).map_err(|error| {
+                syn::Error::new(
+                    error.span(),
+                    "`skip` takes names of parameters, as in `skip(db, self)`",
+                )
+            })
         })?;
         Ok(names.into_iter().collect())
     }
 
     fn entry(&self) -> syn::Result<EntryName> {
         let value: Expr = self.value()?;
-        if let Expr::Lit(syn::ExprLit { lit: syn::Lit::Bool(LitBool { value: false, .. }), .. }) = &value {
+        if let Expr::Lit(syn::ExprLit {
+            lit: syn::Lit::Bool(LitBool { value: false, .. }),
+            ..
+        }) = &value
+        {
             return Ok(EntryName::Omitted);
         }
         match &value {
@@ -191,7 +218,10 @@ impl Argument<'_> {
     }
 
     fn wrong(&self, what: &str) -> syn::Error {
-        syn::Error::new(self.name.span(), format!("`{}` {what}: write `{}`", self.name, self.example))
+        syn::Error::new(
+            self.name.span(),
+            format!("`{}` {what}: write `{}`", self.name, self.example),
+        )
     }
 }
 
@@ -199,7 +229,10 @@ impl Argument<'_> {
 pub(crate) fn literal_string(expr: &Expr) -> Option<&LitStr> {
     match expr {
         Expr::Group(group) => literal_string(&group.expr),
-        Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(literal), .. }) => Some(literal),
+        Expr::Lit(syn::ExprLit {
+            lit: syn::Lit::Str(literal),
+            ..
+        }) => Some(literal),
         _ => None,
     }
 }

@@ -35,16 +35,27 @@ impl Errors {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.combined.borrow().as_ref().map_or(0, |combined| combined.clone().into_iter().count())
+        self.combined
+            .borrow()
+            .as_ref()
+            .map_or(0, |combined| combined.clone().into_iter().count())
     }
 
     pub(crate) fn to_compile_errors(&self) -> TokenStream {
-        self.combined.borrow().as_ref().map_or_else(TokenStream::new, syn::Error::to_compile_error)
+        self.combined
+            .borrow()
+            .as_ref()
+            .map_or_else(TokenStream::new, syn::Error::to_compile_error)
     }
 
     #[cfg(test)]
     pub(crate) fn messages(self) -> Vec<String> {
-        self.combined.into_inner().into_iter().flatten().map(|error| error.to_string()).collect()
+        self.combined
+            .into_inner()
+            .into_iter()
+            .flatten()
+            .map(|error| error.to_string())
+            .collect()
     }
 }
 
@@ -59,7 +70,10 @@ pub(crate) fn list<T: Display>(names: impl IntoIterator<Item = T>) -> String {
 }
 
 /// The known name that a mistyped one most probably meant.
-pub(crate) fn closest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(
+    typed: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     known
         .into_iter()
         .map(|name| (distance(typed, name), name))
@@ -76,7 +90,9 @@ fn distance(left: &str, right: &str) -> usize {
         let mut above_left = line + 1;
         let mut next = vec![above_left];
         for (r, above) in right.chars().zip(row.iter().skip(1)) {
-            let cost = (diagonal + usize::from(l != r)).min(above + 1).min(above_left + 1);
+            let cost = (diagonal + usize::from(l != r))
+                .min(above + 1)
+                .min(above_left + 1);
             diagonal = *above;
             above_left = cost;
             next.push(cost);

@@ -32,20 +32,41 @@ pub(crate) enum Duration {
 impl Duration {
     pub(crate) fn new(expr: Expr) -> syn::Result<Self> {
         let fixed = match bare(&expr) {
-            Expr::Lit(ExprLit { lit: Lit::Int(literal), .. }) => seconds(literal)?,
-            Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => text(literal)?,
-            Expr::Lit(ExprLit { lit: Lit::Float(literal), .. }) => {
-                let message = "durations are whole numbers of a unit: write `\"500ms\"` for half a second";
+            Expr::Lit(ExprLit {
+                lit: Lit::Int(literal),
+                ..
+            }) => seconds(literal)?,
+            Expr::Lit(ExprLit {
+                lit: Lit::Str(literal),
+                ..
+            }) => text(literal)?,
+            Expr::Lit(ExprLit {
+                lit: Lit::Float(literal),
+                ..
+            }) => {
+                let message =
+                    "durations are whole numbers of a unit: write `\"500ms\"` for half a second";
                 return Err(syn::Error::new(literal.span(), message));
             }
-            Expr::Lit(other) => return Err(syn::Error::new_spanned(other, format!("not a duration: {FORMS}"))),
+            Expr::Lit(other) => {
+                return Err(syn::Error::new_spanned(
+                    other,
+                    format!("not a duration: {FORMS}"),
+                ));
+            }
             Expr::Unary(negated) if matches!(negated.op, UnOp::Neg(_)) => {
-                return Err(syn::Error::new_spanned(&expr, "a duration cannot be negative"));
+                return Err(syn::Error::new_spanned(
+                    &expr,
+                    "a duration cannot be negative",
+                ));
             }
             _ => return Ok(Self::Computed(expr)),
         };
         if fixed.is_zero() {
-            return Err(syn::Error::new_spanned(&expr, "a duration must be longer than zero"));
+            return Err(syn::Error::new_spanned(
+                &expr,
+                "a duration must be longer than zero",
+            ));
         }
         Ok(Self::Fixed(fixed, expr))
     }
@@ -87,9 +108,10 @@ fn seconds(literal: &LitInt) -> syn::Result<time::Duration> {
         let message = format!("write the unit inside a string: `\"{literal}\"`");
         return Err(syn::Error::new(literal.span(), message));
     }
-    literal.base10_parse().map(time::Duration::from_secs).map_err(|_overflow| {
-        syn::Error::new(literal.span(), "too long: at most 2^64 - 1 seconds")
-    })
+    literal
+        .base10_parse()
+        .map(time::Duration::from_secs)
+        .map_err(|_overflow| syn::Error::new(literal.span(), "too long: at most 2^64 - 1 seconds"))
 }
 
 fn text(literal: &LitStr) -> syn::Result<time::Duration> {
@@ -112,13 +134,19 @@ fn milliseconds(text: &str) -> Result<u64, String> {
             return Err(format!("`{text}` is not a duration: {FORMS}"));
         }
         if unit.is_empty() {
-            return Err(format!("`{digits}` lacks its unit: write `{digits}s`, or the number of seconds without quotes"));
+            return Err(format!(
+                "`{digits}` lacks its unit: write `{digits}s`, or the number of seconds without quotes"
+            ));
         }
         let Some(position) = UNITS.iter().position(|(name, _)| *name == unit) else {
-            return Err(format!("unknown unit `{unit}`: units are `w`, `d`, `h`, `m`, `s` and `ms`, with whole numbers"));
+            return Err(format!(
+                "unknown unit `{unit}`: units are `w`, `d`, `h`, `m`, `s` and `ms`, with whole numbers"
+            ));
         };
         if position < coarser_than {
-            return Err(format!("`{unit}` comes too late in `{text}`: write each unit once, the longest first"));
+            return Err(format!(
+                "`{unit}` comes too late in `{text}`: write each unit once, the longest first"
+            ));
         }
         coarser_than = position + 1;
         let length = UNITS.get(position).map_or(0, |(_, length)| *length);

@@ -13,7 +13,11 @@ use crate::model::{Cached, Entry, Key, Ttl};
 use crate::signature::{self, Body, Function, generated_at};
 
 /// The whole of `#[cached(attribute)] item`.
-pub(crate) fn cached(attribute: TokenStream, item: TokenStream, runtime: &TokenStream) -> TokenStream {
+pub(crate) fn cached(
+    attribute: TokenStream,
+    item: TokenStream,
+    runtime: &TokenStream,
+) -> TokenStream {
     let errors = Errors::new();
     let args = CachedArgs::read(attribute, &errors);
     let function = match function(&item, "cached", &errors) {
@@ -22,7 +26,11 @@ pub(crate) fn cached(attribute: TokenStream, item: TokenStream, runtime: &TokenS
     };
     match (Cached::new(args, &function, &errors), &function.body) {
         (Ok(cached), Some(body)) => {
-            let expansion = Expansion { cached: &cached, function: &function, runtime };
+            let expansion = Expansion {
+                cached: &cached,
+                function: &function,
+                runtime,
+            };
             let annotated = expansion.annotated(body);
             let entry = cached.entry.as_ref().map(|entry| expansion.entry(entry));
             quote!(#annotated #entry)
@@ -41,7 +49,10 @@ pub(crate) fn function(item: &TokenStream, attribute: &str, errors: &Errors) -> 
     match syn::parse2(item.clone()) {
         Ok(function) => Some(function),
         Err(error) => {
-            let is_function = item.clone().into_iter().any(|token| matches!(token, TokenTree::Ident(word) if word == "fn"));
+            let is_function = item
+                .clone()
+                .into_iter()
+                .any(|token| matches!(token, TokenTree::Ident(word) if word == "fn"));
             if is_function {
                 errors.push(error);
             } else {
@@ -61,10 +72,19 @@ struct Expansion<'a> {
 impl Expansion<'_> {
     /// The function under its own name, with its body handed to the cache.
     fn annotated(&self, body: &Body) -> TokenStream {
-        let Function { attrs, vis, signature, .. } = self.function;
+        let Function {
+            attrs,
+            vis,
+            signature,
+            ..
+        } = self.function;
         let inner_attrs = &body.inner_attrs;
         let plan = self.plan(self.cached.output.to_token_stream());
-        let bypass = self.cached.bypass_if.as_ref().map(|condition| quote!(.bypass(#condition)));
+        let bypass = self
+            .cached
+            .bypass_if
+            .as_ref()
+            .map(|condition| quote!(.bypass(#condition)));
         let share_errors = self.cached.shares_errors.then(|| self.share_errors());
         let future = body::future(body, &self.cached.output);
         let contents = quote_spanned! {Span::mixed_site()=>
@@ -76,20 +96,34 @@ impl Expansion<'_> {
 
     /// The chain that says where the value is kept and for how long, without a load.
     fn plan(&self, output: TokenStream) -> TokenStream {
-        let Self { cached, runtime, .. } = self;
+        let Self {
+            cached, runtime, ..
+        } = self;
         let site = self.site();
         // At the user's type, where a value that cannot be cached is reported.
         let shape = Ident::new("shape", value_span(&cached.output));
-        let cache = cached.cache.as_ref().map(|cache| by_reference("cache", cache));
+        let cache = cached
+            .cache
+            .as_ref()
+            .map(|cache| by_reference("cache", cache));
         let key = self.key();
         let ttl = match &cached.ttl {
             Ttl::Is(ttl) => quote!(.ttl(#ttl)),
             Ttl::With(ttl_with) => quote!(.ttl_with(#ttl_with)),
         };
         let none_ttl = cached.none_ttl.as_ref().map(|ttl| quote!(.none_ttl(#ttl)));
-        let cache_if = cached.cache_if.as_ref().map(|condition| quote!(.cache_if(#condition)));
-        let codec = cached.codec.as_ref().map(|codec| quote!(.codec::<#codec>()));
-        let policy = cached.policy.as_ref().map(|policy| by_reference("policy", policy));
+        let cache_if = cached
+            .cache_if
+            .as_ref()
+            .map(|condition| quote!(.cache_if(#condition)));
+        let codec = cached
+            .codec
+            .as_ref()
+            .map(|codec| quote!(.codec::<#codec>()));
+        let policy = cached
+            .policy
+            .as_ref()
+            .map(|policy| by_reference("policy", policy));
         quote_spanned! {Span::mixed_site()=>
             #runtime::__private::Probe::<#output>::new().#shape()
                 .plan(#site, &|| ())
@@ -124,10 +158,16 @@ impl Expansion<'_> {
             Key::Default(arguments) => {
                 let generics = self.type_parameters();
                 let path = quote_spanned!(span=> key.path(#generics));
-                let constants = self.function.signature.generics.params.iter().filter_map(|parameter| match parameter {
-                    GenericParam::Const(parameter) => Some(&parameter.ident),
-                    GenericParam::Lifetime(_) | GenericParam::Type(_) => None,
-                });
+                let constants =
+                    self.function
+                        .signature
+                        .generics
+                        .params
+                        .iter()
+                        .filter_map(|parameter| match parameter {
+                            GenericParam::Const(parameter) => Some(&parameter.ident),
+                            GenericParam::Lifetime(_) | GenericParam::Type(_) => None,
+                        });
                 constants.chain(arguments).fold(path, |key, argument| {
                     let at = generated_at(argument.span());
                     // At the user's parameter, where one that cannot be part of a key is reported.
@@ -143,7 +183,9 @@ impl Expansion<'_> {
         let span = Span::mixed_site();
         let signature = &self.function.signature;
         // Behind pointers, because they may be unsized.
-        let named: Vec<_> = signature::type_parameters(signature).map(|name| quote_spanned!(span=> *const #name)).collect();
+        let named: Vec<_> = signature::type_parameters(signature)
+            .map(|name| quote_spanned!(span=> *const #name))
+            .collect();
         let opaque: Vec<_> = self
             .function
             .parameters
@@ -162,7 +204,11 @@ impl Expansion<'_> {
     }
 
     fn share_errors(&self) -> TokenStream {
-        let Self { cached: Cached { output, .. }, runtime, .. } = self;
+        let Self {
+            cached: Cached { output, .. },
+            runtime,
+            ..
+        } = self;
         quote_spanned! {Span::mixed_site()=>
             .share_errors(#runtime::__private::Errors::<#output>::new().sharing())
         }
@@ -185,11 +231,19 @@ fn by_reference(method: &str, expr: &syn::Expr) -> TokenStream {
 
 /// Where to report that the value cannot be cached: at `T` where the type is spelled `Result<T, _>`.
 fn value_span(output: &Type) -> Span {
-    let Type::Path(path) = output else { return output.span() };
-    let value = path.path.segments.last().and_then(|last| match &last.arguments {
-        PathArguments::AngleBracketed(arguments) if last.ident == "Result" => arguments.args.first(),
-        _ => None,
-    });
+    let Type::Path(path) = output else {
+        return output.span();
+    };
+    let value = path
+        .path
+        .segments
+        .last()
+        .and_then(|last| match &last.arguments {
+            PathArguments::AngleBracketed(arguments) if last.ident == "Result" => {
+                arguments.args.first()
+            }
+            _ => None,
+        });
     match value {
         Some(GenericArgument::Type(value)) => value.span(),
         _ => output.span(),
@@ -197,8 +251,17 @@ fn value_span(output: &Type) -> Span {
 }
 
 fn entry_signature(entry: &Entry, function: &Function, runtime: &TokenStream) -> TokenStream {
-    let Function { attrs, vis, signature, .. } = function;
-    let Entry { name, takes_self, parameters } = entry;
+    let Function {
+        attrs,
+        vis,
+        signature,
+        ..
+    } = function;
+    let Entry {
+        name,
+        takes_self,
+        parameters,
+    } = entry;
     let attrs = attrs.iter().filter(|attr| concerns_siblings(attr));
     let doc = format!(
         "The [`Entry`]({}::Entry) of `{}` for these arguments: reads, stores and invalidates its cached value without calling it.",
@@ -208,7 +271,12 @@ fn entry_signature(entry: &Entry, function: &Function, runtime: &TokenStream) ->
     let generics = &signature.generics;
     let where_clause = &generics.where_clause;
     let receiver = takes_self.then(|| {
-        let receiver = Ident::new("self", signature.receiver().map_or_else(Span::call_site, |receiver| receiver.self_token.span));
+        let receiver = Ident::new(
+            "self",
+            signature
+                .receiver()
+                .map_or_else(Span::call_site, |receiver| receiver.self_token.span),
+        );
         quote!(&#receiver,)
     });
     let parameters = parameters.iter().map(|parameter| {
@@ -229,13 +297,17 @@ fn concerns_siblings(attr: &Attribute) -> bool {
     let path = attr.path();
     path.is_ident("cfg")
         || path.is_ident("allow")
-        || path.is_ident("doc") && matches!(&attr.meta, Meta::List(list) if signature::mentions(list.tokens.clone(), "hidden"))
+        || path.is_ident("doc")
+            && matches!(&attr.meta, Meta::List(list) if signature::mentions(list.tokens.clone(), "hidden"))
 }
 
 /// A key only reads its arguments: `&T` where the function takes `&mut T`.
 fn shared(ty: &Type) -> Type {
     match ty {
-        Type::Reference(reference) => Type::Reference(syn::TypeReference { mutability: None, ..reference.clone() }),
+        Type::Reference(reference) => Type::Reference(syn::TypeReference {
+            mutability: None,
+            ..reference.clone()
+        }),
         _ => ty.clone(),
     }
 }
@@ -258,15 +330,23 @@ fn owned_lifetimes(output: TokenStream) -> TokenStream {
             TokenTree::Punct(punct) if punct.as_char() == '&' => {
                 let span = punct.span();
                 owned.extend([TokenTree::Punct(punct)]);
-                let named = tokens.peek().is_some_and(|next| matches!(next, TokenTree::Punct(quote) if quote.as_char() == '\''));
+                let named = tokens.peek().is_some_and(
+                    |next| matches!(next, TokenTree::Punct(quote) if quote.as_char() == '\''),
+                );
                 if !named {
                     Lifetime::new("'static", span).to_tokens(&mut owned);
                 }
             }
-            TokenTree::Punct(punct) if punct.as_char() == '\'' && punct.spacing() == Spacing::Joint => {
+            TokenTree::Punct(punct)
+                if punct.as_char() == '\'' && punct.spacing() == Spacing::Joint =>
+            {
                 owned.extend([TokenTree::Punct(punct)]);
                 if let Some(TokenTree::Ident(name)) = tokens.next() {
-                    let name = if name == "_" { Ident::new("static", name.span()) } else { name };
+                    let name = if name == "_" {
+                        Ident::new("static", name.span())
+                    } else {
+                        name
+                    };
                     owned.extend([TokenTree::Ident(name)]);
                 }
             }

@@ -45,7 +45,11 @@ pub(crate) struct Entry {
 
 impl Cached {
     /// `Err`: something was reported; with the entry, if at least that is certain.
-    pub(crate) fn new(args: CachedArgs, function: &Function, errors: &Errors) -> Result<Self, Option<Entry>> {
+    pub(crate) fn new(
+        args: CachedArgs,
+        function: &Function,
+        errors: &Errors,
+    ) -> Result<Self, Option<Entry>> {
         let before = errors.len();
         function.check("cached", errors);
         check_output(function, errors);
@@ -53,7 +57,9 @@ impl Cached {
         let key = key(&args, function, errors);
         let ttl = ttl(&args, errors);
         let output = function.output();
-        let entry = key.as_ref().and_then(|key| Entry::new(&args, key, function));
+        let entry = key
+            .as_ref()
+            .and_then(|key| Entry::new(&args, key, function));
         match (key, ttl) {
             (Some(key), Some(ttl)) if errors.len() == 0 => Ok(Self {
                 shares_errors: !borrows_or_is_generic(&output, &function.signature),
@@ -106,7 +112,10 @@ fn check_output(function: &Function, errors: &Errors) {
 fn ttl(args: &CachedArgs, errors: &Errors) -> Option<Ttl> {
     match (&args.ttl, &args.ttl_with) {
         (Some(_), Some((name, _))) => {
-            errors.at(name.span(), "`ttl` and `ttl_with` both say how long the value is fresh: remove one of them");
+            errors.at(
+                name.span(),
+                "`ttl` and `ttl_with` both say how long the value is fresh: remove one of them",
+            );
             None
         }
         (Some((_, ttl)), None) => Some(Ttl::Is(ttl.clone())),
@@ -133,7 +142,10 @@ fn key(args: &CachedArgs, function: &Function, errors: &Errors) -> Option<Key> {
     for name in &args.skip {
         if template.mentions(name) {
             let name = name.unraw();
-            errors.on(&name, format!("`{name}` is in the key and in `skip`: remove it from one of them"));
+            errors.on(
+                &name,
+                format!("`{name}` is in the key and in `skip`: remove it from one of them"),
+            );
         }
     }
     for name in unskipped(args, function) {
@@ -156,22 +168,39 @@ fn check_skips(args: &CachedArgs, function: &Function, errors: &Errors) {
         let known = if name == "self" {
             function.receiver().is_some()
         } else {
-            function.names().any(|parameter| template::same_name(parameter, name))
+            function
+                .names()
+                .any(|parameter| template::same_name(parameter, name))
         };
         if !known {
-            let parameters = receiver_name(function).into_iter().chain(function.names().cloned());
+            let parameters = receiver_name(function)
+                .into_iter()
+                .chain(function.names().cloned());
             errors.on(
                 name,
-                format!("`skip` names no parameter `{name}`: the parameters are {}", diagnostics::list(parameters)),
+                format!(
+                    "`skip` names no parameter `{name}`: the parameters are {}",
+                    diagnostics::list(parameters)
+                ),
             );
-        } else if args.skip.iter().take(position).any(|earlier| template::same_name(earlier, name)) {
-            errors.on(name, format!("`{name}` is skipped twice: remove one of them"));
+        } else if args
+            .skip
+            .iter()
+            .take(position)
+            .any(|earlier| template::same_name(earlier, name))
+        {
+            errors.on(
+                name,
+                format!("`{name}` is skipped twice: remove one of them"),
+            );
         }
     }
 }
 
 fn receiver_name(function: &Function) -> Option<Ident> {
-    function.receiver().map(|receiver| Ident::new("self", receiver.self_token.span))
+    function
+        .receiver()
+        .map(|receiver| Ident::new("self", receiver.self_token.span))
 }
 
 /// What has to be in the key.
@@ -179,7 +208,12 @@ fn unskipped(args: &CachedArgs, function: &Function) -> Vec<Ident> {
     receiver_name(function)
         .into_iter()
         .chain(function.names().cloned())
-        .filter(|name| !args.skip.iter().any(|skipped| template::same_name(skipped, name)))
+        .filter(|name| {
+            !args
+                .skip
+                .iter()
+                .any(|skipped| template::same_name(skipped, name))
+        })
         .collect()
 }
 
@@ -207,11 +241,22 @@ impl Entry {
                 Key::Template(template) => template.mentions(name),
                 Key::Default(arguments) => arguments.contains(name),
             };
-            in_key || expressions.iter().any(|expression| expression_mentions(expression, name))
+            in_key
+                || expressions
+                    .iter()
+                    .any(|expression| expression_mentions(expression, name))
         };
-        let parameters =
-            function.parameters.iter().filter(|parameter| parameter.names.iter().any(needed)).cloned().collect();
-        Some(Self { name, takes_self: function.receiver().is_some(), parameters })
+        let parameters = function
+            .parameters
+            .iter()
+            .filter(|parameter| parameter.names.iter().any(needed))
+            .cloned()
+            .collect();
+        Some(Self {
+            name,
+            takes_self: function.receiver().is_some(),
+            parameters,
+        })
     }
 }
 
@@ -259,5 +304,6 @@ fn borrows_or_is_generic(output: &Type, signature: &Signature) -> bool {
     let tokens = quote::ToTokens::to_token_stream(output);
     borrows.0
         || signature::mentions(tokens.clone(), "Self")
-        || signature::type_parameters(signature).any(|parameter| signature::mentions(tokens.clone(), &parameter.to_string()))
+        || signature::type_parameters(signature)
+            .any(|parameter| signature::mentions(tokens.clone(), &parameter.to_string()))
 }

@@ -24,7 +24,9 @@ pub(crate) fn path() -> TokenStream {
 fn name_in(folder: &Path) -> Option<String> {
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
     let found = renamed(&manifest, "", |name| {
-        workspace_manifest(folder).is_some_and(|workspace| renamed(&workspace, "workspace.", |_| false).as_deref() == Some(name))
+        workspace_manifest(folder).is_some_and(|workspace| {
+            renamed(&workspace, "workspace.", |_| false).as_deref() == Some(name)
+        })
     })?;
     let name = found.replace('-', "_");
     syn::parse_str::<Ident>(&name).is_ok().then_some(name)
@@ -35,28 +37,54 @@ fn workspace_manifest(folder: &Path) -> Option<String> {
         .ancestors()
         .map(|ancestor| -> PathBuf { ancestor.join("Cargo.toml") })
         .filter_map(|path| fs::read_to_string(path).ok())
-        .find(|manifest| manifest.lines().any(|line| line.trim().starts_with("[workspace")))
+        .find(|manifest| {
+            manifest
+                .lines()
+                .any(|line| line.trim().starts_with("[workspace"))
+        })
 }
 
 /// The key of the dependency on the runtime, unless it goes by the package's own name.
 ///
 /// `inherits` tells whether the workspace declares this key, which is inherited here, as the runtime.
-pub(crate) fn renamed(manifest: &str, prefix: &str, inherits: impl Fn(&str) -> bool) -> Option<String> {
+pub(crate) fn renamed(
+    manifest: &str,
+    prefix: &str,
+    inherits: impl Fn(&str) -> bool,
+) -> Option<String> {
     let mut table = String::new();
     let mut found = None;
-    for line in manifest.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+    for line in manifest
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with('#'))
+    {
         if let Some(header) = line.strip_prefix('[') {
-            header.split(']').next().unwrap_or_default().clone_into(&mut table);
+            header
+                .split(']')
+                .next()
+                .unwrap_or_default()
+                .clone_into(&mut table);
             continue;
         }
-        let Some((left, value)) = line.split_once('=') else { continue };
-        let Some(dependency) = dependency(&table, left, prefix) else { continue };
-        let value = value.replace([' ', '\t'], "");
-        let attribute = left.trim().rsplit_once('.').map_or(left.trim(), |(_, attribute)| attribute);
-        let given = |name: &str, text: &str| {
-            value.contains(&format!("{name}={text}")) || attribute == name && value.starts_with(text)
+        let Some((left, value)) = line.split_once('=') else {
+            continue;
         };
-        if given("package", &format!("\"{PACKAGE}\"")) || given("workspace", "true") && inherits(&dependency) {
+        let Some(dependency) = dependency(&table, left, prefix) else {
+            continue;
+        };
+        let value = value.replace([' ', '\t'], "");
+        let attribute = left
+            .trim()
+            .rsplit_once('.')
+            .map_or(left.trim(), |(_, attribute)| attribute);
+        let given = |name: &str, text: &str| {
+            value.contains(&format!("{name}={text}"))
+                || attribute == name && value.starts_with(text)
+        };
+        if given("package", &format!("\"{PACKAGE}\""))
+            || given("workspace", "true") && inherits(&dependency)
+        {
             found = Some(dependency);
         } else if dependency == PACKAGE && !given("package", "\"") {
             return None;
@@ -71,7 +99,10 @@ fn dependency(table: &str, left: &str, prefix: &str) -> Option<String> {
     let table = match table.strip_prefix("target.") {
         // `target.'cfg(unix)'.dependencies`: the condition may itself contain dots.
         Some(target) => target.rfind("dependencies").and_then(|start| {
-            let kind = target.get(..start)?.rfind(['.', '\'', '"']).map_or(0, |before| before + 1);
+            let kind = target
+                .get(..start)?
+                .rfind(['.', '\'', '"'])
+                .map_or(0, |before| before + 1);
             target.get(kind..)
         })?,
         None => table.strip_prefix(prefix)?,

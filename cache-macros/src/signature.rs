@@ -6,8 +6,8 @@ use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, FnArg, GenericParam, Macro, Pat, PatIdent, PatType, Receiver, ReturnType, Safety, Signature, Token,
-    Type, TypeImplTrait, Visibility,
+    Attribute, FnArg, GenericParam, Macro, Pat, PatIdent, PatType, Receiver, ReturnType, Safety,
+    Signature, Token, Type, TypeImplTrait, Visibility,
 };
 
 use crate::diagnostics::Errors;
@@ -47,18 +47,29 @@ impl Parse for Function {
         let attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
         let signature: Signature = input.parse()?;
-        let body = if input.parse::<Option<Token![;]>>()?.is_some() { None } else { Some(input.parse()?) };
+        let body = if input.parse::<Option<Token![;]>>()?.is_some() {
+            None
+        } else {
+            Some(input.parse()?)
+        };
         let parameters = signature
             .inputs
             .iter()
             .filter_map(|argument| match argument {
                 FnArg::Receiver(_) => None,
-                FnArg::Typed(declared) => {
-                    Some(Parameter { names: bindings(&declared.pat), declared: declared.clone() })
-                }
+                FnArg::Typed(declared) => Some(Parameter {
+                    names: bindings(&declared.pat),
+                    declared: declared.clone(),
+                }),
             })
             .collect();
-        Ok(Self { attrs, vis, signature, body, parameters })
+        Ok(Self {
+            attrs,
+            vis,
+            signature,
+            body,
+            parameters,
+        })
     }
 }
 
@@ -66,7 +77,10 @@ impl Parse for Body {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let group: Group = input.parse()?;
         if group.delimiter() != Delimiter::Brace {
-            return Err(syn::Error::new(group.span(), "expected the function's body"));
+            return Err(syn::Error::new(
+                group.span(),
+                "expected the function's body",
+            ));
         }
         let mut tokens = group.stream().into_iter().peekable();
         let mut inner_attrs = TokenStream::new();
@@ -76,10 +90,16 @@ impl Parse for Body {
                 inner_attrs.extend(tokens.next());
             } else {
                 let rest = std::iter::once(hash).chain(tokens).collect();
-                return Ok(Self { inner_attrs, block: block(&group, rest) });
+                return Ok(Self {
+                    inner_attrs,
+                    block: block(&group, rest),
+                });
             }
         }
-        Ok(Self { inner_attrs, block: block(&group, tokens.collect()) })
+        Ok(Self {
+            inner_attrs,
+            block: block(&group, tokens.collect()),
+        })
     }
 }
 
@@ -96,7 +116,9 @@ fn is_punct(token: &TokenTree, c: char) -> bool {
 impl Function {
     /// Every name that a pattern of a parameter binds.
     pub(crate) fn names(&self) -> impl Iterator<Item = &Ident> {
-        self.parameters.iter().flat_map(|parameter| &parameter.names)
+        self.parameters
+            .iter()
+            .flat_map(|parameter| &parameter.names)
     }
 
     pub(crate) fn receiver(&self) -> Option<&Receiver> {
@@ -105,7 +127,9 @@ impl Function {
 
     /// A parameter's name for messages that show what to write.
     pub(crate) fn example_name(&self) -> String {
-        self.names().next().map_or_else(|| "id".to_owned(), |name| name.unraw().to_string())
+        self.names()
+            .next()
+            .map_or_else(|| "id".to_owned(), |name| name.unraw().to_string())
     }
 
     /// The return type; `()` if none is written.
@@ -133,11 +157,17 @@ impl Function {
                     ),
                 );
             } else {
-                errors.on(signature.fn_token, format!("`#[{attribute}]` goes on an `async fn`: write `async fn`"));
+                errors.on(
+                    signature.fn_token,
+                    format!("`#[{attribute}]` goes on an `async fn`: write `async fn`"),
+                );
             }
         }
         if let Some(constness) = &signature.constness {
-            errors.on(constness, format!("`#[{attribute}]` goes on an `async fn`, which cannot be `const`"));
+            errors.on(
+                constness,
+                format!("`#[{attribute}]` goes on an `async fn`, which cannot be `const`"),
+            );
         }
         if let Safety::Unsafe(unsafety) = &signature.safety {
             errors.on(
@@ -146,10 +176,16 @@ impl Function {
             );
         }
         if let Some(abi) = &signature.abi {
-            errors.on(abi, format!("`#[{attribute}]` goes on a function of the Rust ABI: remove `extern`"));
+            errors.on(
+                abi,
+                format!("`#[{attribute}]` goes on a function of the Rust ABI: remove `extern`"),
+            );
         }
         if let Some(variadic) = &signature.variadic {
-            errors.on(variadic, format!("`#[{attribute}]` cannot see variadic arguments"));
+            errors.on(
+                variadic,
+                format!("`#[{attribute}]` cannot see variadic arguments"),
+            );
         }
         if self.body.is_none() {
             errors.on(
@@ -159,7 +195,10 @@ impl Function {
         }
         for parameter in &self.parameters {
             if let Some(pattern) = find_macro(&parameter.declared.pat) {
-                errors.on(pattern, "the names that a macro binds cannot be seen here: write the pattern out");
+                errors.on(
+                    pattern,
+                    "the names that a macro binds cannot be seen here: write the pattern out",
+                );
             }
         }
         if let Some(opaque) = find_impl_trait(&self.output()) {
@@ -171,10 +210,19 @@ impl Function {
 /// As the user wrote it, for when the attribute is wrong: the function still type-checks.
 impl ToTokens for Function {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        let Self { attrs, vis, signature, body, .. } = self;
+        let Self {
+            attrs,
+            vis,
+            signature,
+            body,
+            ..
+        } = self;
         let body = match body {
             None => quote!(;),
-            Some(Body { inner_attrs, block: original }) => {
+            Some(Body {
+                inner_attrs,
+                block: original,
+            }) => {
                 let statements = original.stream();
                 block(original, quote!(#inner_attrs #statements)).into_token_stream()
             }
@@ -224,9 +272,15 @@ fn find_impl_trait(ty: &Type) -> Option<TypeImplTrait> {
 
 /// `Pin<Box<dyn Future<..>>>` or `BoxFuture<..>`: what `#[async_trait]` makes of an `async fn`.
 fn is_boxed_future(output: &ReturnType) -> bool {
-    let ReturnType::Type(_, output) = output else { return false };
-    let Type::Path(path) = &**output else { return false };
-    let Some(last) = path.path.segments.last() else { return false };
+    let ReturnType::Type(_, output) = output else {
+        return false;
+    };
+    let Type::Path(path) = &**output else {
+        return false;
+    };
+    let Some(last) = path.path.segments.last() else {
+        return false;
+    };
     last.ident == "BoxFuture" || last.ident == "Pin" && mentions(last.to_token_stream(), "Future")
 }
 
@@ -241,8 +295,12 @@ pub(crate) fn mentions(tokens: TokenStream, name: &str) -> bool {
 
 /// Names of the type parameters of the function itself; those of its `impl` cannot be seen from here.
 pub(crate) fn type_parameters(signature: &Signature) -> impl Iterator<Item = &Ident> {
-    signature.generics.params.iter().filter_map(|parameter| match parameter {
-        GenericParam::Type(parameter) => Some(&parameter.ident),
-        GenericParam::Lifetime(_) | GenericParam::Const(_) => None,
-    })
+    signature
+        .generics
+        .params
+        .iter()
+        .filter_map(|parameter| match parameter {
+            GenericParam::Type(parameter) => Some(&parameter.ident),
+            GenericParam::Lifetime(_) | GenericParam::Const(_) => None,
+        })
 }

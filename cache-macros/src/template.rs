@@ -42,14 +42,21 @@ impl Template {
     /// Reads the literal; what is wrong with it is reported, and the template is `None` then.
     ///
     /// `extra` is a name besides the parameters that placeholders may start with.
-    pub(crate) fn read(literal: &LitStr, function: &Function, extra: Option<&Ident>, errors: &Errors) -> Option<Self> {
+    pub(crate) fn read(
+        literal: &LitStr,
+        function: &Function,
+        extra: Option<&Ident>,
+        errors: &Errors,
+    ) -> Option<Self> {
         let text = literal.value();
         let wrong = |message: String| {
             errors.on(literal, message);
             None
         };
         if text.is_empty() {
-            return wrong("an empty template names nothing: write something like `\"user:{id}\"`".to_owned());
+            return wrong(
+                "an empty template names nothing: write something like `\"user:{id}\"`".to_owned(),
+            );
         }
         let mut pieces = Vec::new();
         for raw in match split(&text) {
@@ -58,7 +65,8 @@ impl Template {
         } {
             pieces.push(match raw {
                 Raw::Text(text) => Piece::Text(text),
-                Raw::Placeholder(inner) => match Placeholder::read(inner, literal, function, extra) {
+                Raw::Placeholder(inner) => match Placeholder::read(inner, literal, function, extra)
+                {
                     Ok(placeholder) => Piece::Placeholder(placeholder),
                     Err(message) => return wrong(message),
                 },
@@ -66,7 +74,10 @@ impl Template {
         }
         match neighbours(&pieces) {
             Some(message) => wrong(message),
-            None => Some(Self { literal: literal.clone(), pieces }),
+            None => Some(Self {
+                literal: literal.clone(),
+                pieces,
+            }),
         }
     }
 
@@ -76,7 +87,9 @@ impl Template {
 
     /// Whether a placeholder starts with this name.
     pub(crate) fn mentions(&self, name: &Ident) -> bool {
-        self.pieces.iter().any(|piece| matches!(piece, Piece::Placeholder(field) if same_name(&field.root, name)))
+        self.pieces
+            .iter()
+            .any(|piece| matches!(piece, Piece::Placeholder(field) if same_name(&field.root, name)))
     }
 }
 
@@ -110,17 +123,29 @@ impl ToTokens for Template {
 
 fn field_ident(name: &str, span: proc_macro2::Span) -> Ident {
     // Keywords as field names are written `{config.type}`, as in `format!`.
-    syn::parse_str::<Ident>(name).map_or_else(|_keyword| Ident::new_raw(name, span), |_| Ident::new(name, span))
+    syn::parse_str::<Ident>(name).map_or_else(
+        |_keyword| Ident::new_raw(name, span),
+        |_| Ident::new(name, span),
+    )
 }
 
 impl Placeholder {
-    fn read(inner: &str, literal: &LitStr, function: &Function, extra: Option<&Ident>) -> Result<Self, String> {
-        let (path, format) = inner.split_at_checked(inner.find(':').unwrap_or(inner.len())).unwrap_or((inner, ""));
+    fn read(
+        inner: &str,
+        literal: &LitStr,
+        function: &Function,
+        extra: Option<&Ident>,
+    ) -> Result<Self, String> {
+        let (path, format) = inner
+            .split_at_checked(inner.find(':').unwrap_or(inner.len()))
+            .unwrap_or((inner, ""));
         let mut names = path.split('.');
         let root = names.next().unwrap_or_default().trim();
         let example = function.example_name();
         if root.is_empty() || root.starts_with(|c: char| c.is_ascii_digit()) {
-            return Err(format!("placeholders name a parameter: write `{{{example}}}` instead of `{{{inner}}}`"));
+            return Err(format!(
+                "placeholders name a parameter: write `{{{example}}}` instead of `{{{inner}}}`"
+            ));
         }
         if root.ends_with('!') || root.contains(|c: char| !c.is_alphanumeric() && c != '_') {
             return Err(format!(
@@ -144,22 +169,41 @@ impl Placeholder {
             });
         }
         if format.contains('$') || format.contains('*') {
-            return Err(format!("`{{{inner}}}`: widths and precisions are written as numbers"));
+            return Err(format!(
+                "`{{{inner}}}`: widths and precisions are written as numbers"
+            ));
         }
-        Ok(Self { root, members, format: format.to_owned() })
+        Ok(Self {
+            root,
+            members,
+            format: format.to_owned(),
+        })
     }
 }
 
 fn is_identifier(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(|c| c.is_alphanumeric() || c == '_')
+    name.starts_with(|c: char| c.is_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 
-fn resolve(name: &str, literal: &LitStr, function: &Function, extra: Option<&Ident>) -> Option<Ident> {
+fn resolve(
+    name: &str,
+    literal: &LitStr,
+    function: &Function,
+    extra: Option<&Ident>,
+) -> Option<Ident> {
     if name == "self" {
         let receiver = function.receiver()?;
-        return Some(Ident::new("self", receiver.self_token.span.located_at(literal.span())));
+        return Some(Ident::new(
+            "self",
+            receiver.self_token.span.located_at(literal.span()),
+        ));
     }
-    function.names().chain(extra).find(|known| known.unraw() == name).cloned()
+    function
+        .names()
+        .chain(extra)
+        .find(|known| known.unraw() == name)
+        .cloned()
 }
 
 pub(crate) fn same_name(left: &Ident, right: &Ident) -> bool {

@@ -64,6 +64,7 @@ mod store;
 
 pub use cache::{AlreadyInstalled, Builder, Cache};
 
+pub use cache_macros::cached;
 pub use call::{outcome, refresh, uncached};
 
 pub use codec::{Codec, CodecError, Json, MessagePack};
