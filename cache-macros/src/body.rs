@@ -14,12 +14,10 @@ pub(crate) fn future(body: &Body, output: &Type) -> TokenStream {
     let block = &body.block;
     quote_spanned! {Span::mixed_site()=>
         async move {
-            if false {
-                let typed: #output = loop {};
+            if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<#output> {
                 return typed;
             }
-            let output: #output = #block;
-            output
+            #block
         }
     }
 }

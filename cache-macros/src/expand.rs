@@ -4,7 +4,7 @@ use proc_macro2::{Group, Ident, Spacing, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, GenericArgument, GenericParam, Lifetime, Meta, PathArguments, Type};
+use syn::{Attribute, GenericParam, Lifetime, Meta, PathArguments, Type};
 
 use crate::args::CachedArgs;
 use crate::body;
@@ -100,8 +100,7 @@ impl Expansion<'_> {
             cached, runtime, ..
         } = self;
         let site = self.site();
-        // At the user's type, where a value that cannot be cached is reported.
-        let shape = Ident::new("shape", value_span(&cached.output));
+        let shape = shape(&cached.output, &output, runtime);
         let cache = cached
             .cache
             .as_ref()
@@ -125,8 +124,11 @@ impl Expansion<'_> {
             .as_ref()
             .map(|policy| by_reference("policy", policy));
         quote_spanned! {Span::mixed_site()=>
-            #runtime::__private::Probe::<#output>::new().#shape()
-                .plan(#site, &|| ())
+            #runtime::__private::Returns::plan(
+                #shape,
+                #site,
+                &|| (),
+            )
                 #cache
                 .key(|key| #key)
                 #ttl #none_ttl #cache_if #codec #policy
@@ -172,7 +174,7 @@ impl Expansion<'_> {
                     let at = generated_at(argument.span());
                     // At the user's parameter, where one that cannot be part of a key is reported.
                     let render = Ident::new("render", argument.span());
-                    quote_spanned!(at=> #runtime::__private::Arg(&#argument).#render(#key))
+                    quote_spanned!(at=> #runtime::__private::Arg::new(&#argument).#render(#key))
                 })
             }
         }
@@ -224,30 +226,39 @@ impl Expansion<'_> {
 }
 
 /// `.cache(&(expr))`: a mistake in the expression is reported there.
-fn by_reference(method: &str, expr: &syn::Expr) -> TokenStream {
+pub(crate) fn by_reference(method: &str, expr: &syn::Expr) -> TokenStream {
     let method = Ident::new(method, Span::mixed_site());
     quote_spanned!(generated_at(expr.span())=> .#method(&(#expr)))
 }
 
-/// Where to report that the value cannot be cached: at `T` where the type is spelled `Result<T, _>`.
-fn value_span(output: &Type) -> Span {
-    let Type::Path(path) = output else {
-        return output.span();
+/// What the function returns, found out by type.
+///
+/// A value that cannot be cached is reported on this expression, so it takes the place of the type in the source: of
+/// `T` where that is spelled `Result<T, _>`.
+fn shape(written: &Type, output: &TokenStream, runtime: &TokenStream) -> TokenStream {
+    let value = match written {
+        Type::Path(path) => path
+            .path
+            .segments
+            .last()
+            .and_then(|last| match &last.arguments {
+                PathArguments::AngleBracketed(arguments) if last.ident == "Result" => {
+                    arguments.args.first()
+                }
+                _ => None,
+            }),
+        _ => None,
     };
-    let value = path
-        .path
-        .segments
-        .last()
-        .and_then(|last| match &last.arguments {
-            PathArguments::AngleBracketed(arguments) if last.ident == "Result" => {
-                arguments.args.first()
-            }
-            _ => None,
-        });
-    match value {
-        Some(GenericArgument::Type(value)) => value.span(),
-        _ => output.span(),
-    }
+    let tokens = value.map_or_else(|| written.to_token_stream(), ToTokens::to_token_stream);
+    let mut spans = tokens.into_iter().map(|token| token.span());
+    let first = spans.next().unwrap_or_else(Span::mixed_site);
+    let last = spans.last().unwrap_or(first);
+    let runtime = runtime.clone().into_iter().map(|mut token| {
+        token.set_span(first);
+        token
+    });
+    let probe = quote_spanned!(first=> #(#runtime)*::__private::Probe::<#output>);
+    quote_spanned!(last=> #probe::new().shape())
 }
 
 fn entry_signature(entry: &Entry, function: &Function, runtime: &TokenStream) -> TokenStream {

@@ -5,10 +5,12 @@ mod body;
 mod diagnostics;
 mod duration;
 mod expand;
+mod expand_writes;
 mod model;
 mod runtime;
 mod signature;
 mod template;
+mod writes;
 
 use proc_macro::TokenStream;
 
@@ -16,4 +18,28 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn cached(attribute: TokenStream, item: TokenStream) -> TokenStream {
     expand::cached(attribute.into(), item.into(), &runtime::path()).into()
+}
+
+/// Invalidates.
+#[proc_macro_attribute]
+pub fn invalidates(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expand_writes::writes(
+        writes::Kind::Invalidates,
+        attribute.into(),
+        item.into(),
+        &runtime::path(),
+    )
+    .into()
+}
+
+/// Updates.
+#[proc_macro_attribute]
+pub fn updates(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    expand_writes::writes(
+        writes::Kind::Updates,
+        attribute.into(),
+        item.into(),
+        &runtime::path(),
+    )
+    .into()
 }

@@ -66,6 +66,7 @@ pub use cache::{AlreadyInstalled, Builder, Cache};
 
 pub use cache_macros::cached;
 pub use call::{outcome, refresh, uncached};
+pub use cache_macros::{cached, invalidates, updates};
 
 pub use codec::{Codec, CodecError, Json, MessagePack};
 pub use entry::{Entry, PlainEntry};
