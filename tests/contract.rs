@@ -1,5 +1,10 @@
 //! One contract, kept by every store.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::time::Duration;
 
 use bytes::Bytes;

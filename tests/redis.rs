@@ -1,5 +1,11 @@
 //! What holds of Redis alone: the commands that are sent, and every way a server can fail.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
@@ -327,6 +333,20 @@ mod connections {
         driven.block_on(serves(&store, &key("a")));
     }
 
+    /// A runtime on which connecting panics, for want of an I/O driver.
+    #[test]
+    fn a_runtime_that_cannot_connect_is_an_error() {
+        let deaf = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let store = store_on("redis://127.0.0.1:1");
+        for n in 0..10 {
+            let error = deaf.block_on(fails_at_once(&store, &key(n)));
+            assert_eq!(error.detail(), "the connecting task panicked");
+        }
+    }
+
     #[test]
     fn without_a_runtime_there_is_an_error_and_no_panic() {
         let store = store_on("redis://127.0.0.1:1");
@@ -539,6 +559,7 @@ mod faults {
             b"*1\r\n$1\r\nx\r\n",
             b"*9223372036854775807\r\n",
             b"%9223372036854775807\r\n",
+            b"*1000000000\r\n",
             b"$9223372036854775807\r\n",
             b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n:5\r\n",
         ] {
