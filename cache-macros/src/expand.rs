@@ -4,7 +4,9 @@ use proc_macro2::{Group, Ident, Spacing, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, GenericParam, Lifetime, Meta, PathArguments, Type};
+use syn::{
+    Attribute, GenericParam, Lifetime, Meta, Pat, PatType, PathArguments, Type, TypeReference,
+};
 
 use crate::args::CachedArgs;
 use crate::body;
@@ -291,7 +293,8 @@ fn entry_signature(entry: &Entry, function: &Function, runtime: &TokenStream) ->
         quote!(&#receiver,)
     });
     let parameters = parameters.iter().map(|parameter| {
-        let (pattern, ty) = (&parameter.declared.pat, shared(&parameter.declared.ty));
+        let pattern = immutable(parameter.declared.pat.to_token_stream());
+        let ty = shared(&parameter.declared);
         quote!(#pattern: #ty)
     });
     let output = owned_lifetimes(function.output().into_token_stream());
@@ -313,14 +316,35 @@ fn concerns_siblings(attr: &Attribute) -> bool {
 }
 
 /// A key only reads its arguments: `&T` where the function takes `&mut T`.
-fn shared(ty: &Type) -> Type {
-    match ty {
-        Type::Reference(reference) => Type::Reference(syn::TypeReference {
+fn shared(declared: &PatType) -> Type {
+    match (&*declared.pat, &*declared.ty) {
+        (Pat::Ident(_), Type::Reference(reference)) => Type::Reference(TypeReference {
             mutability: None,
             ..reference.clone()
         }),
-        _ => ty.clone(),
+        (_, ty) => ty.clone(),
     }
+}
+
+/// The pattern without `mut` on its bindings, which would be one too many in the entry.
+fn immutable(pattern: TokenStream) -> TokenStream {
+    let mut after_reference = false;
+    let mut kept = TokenStream::new();
+    for token in pattern {
+        let is_reference = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '&');
+        let is_mut = matches!(&token, TokenTree::Ident(word) if word == "mut");
+        match token {
+            TokenTree::Group(group) => {
+                let mut inside = Group::new(group.delimiter(), immutable(group.stream()));
+                inside.set_span(group.span());
+                kept.extend([TokenTree::Group(inside)]);
+            }
+            _ if is_mut && !after_reference => {}
+            other => kept.extend([other]),
+        }
+        after_reference = is_reference;
+    }
+    kept
 }
 
 /// The type with `'static` where a lifetime is left out: an entry borrows nothing, and may take no argument to borrow from.
