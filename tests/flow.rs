@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use cache_runtime::test_util::{Event, Miss, events};
 use cache_runtime::{
-    Bypass, Cache, NotStored, Outcome, Policy, SingleFlight, cached, outcome, refresh, uncached,
+    Bypass, Cache, NotStored, Outcome, Policy, SingleFlight, cached, invalidates, outcome, refresh,
+    uncached, updates,
 };
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -452,6 +453,95 @@ async fn the_entry_reads_writes_and_deletes_what_the_function_caches() {
             assert_eq!(db.runs(), 0);
         })
         .await;
+}
+
+#[updates(fallible(id))]
+async fn rename(id: u64, name: &str) -> Result<User, Down> {
+    if name.is_empty() {
+        return Err(Down);
+    }
+    Ok(User {
+        id,
+        name: name.into(),
+    })
+}
+
+#[invalidates(fallible(id), tag("users"))]
+async fn forget(id: u64, well: bool) -> Result<(), Down> {
+    sleep(Duration::from_secs(1)).await;
+    if well { Ok(()) } else { Err(Down) }
+}
+
+#[invalidates(fallible(id), only_ok)]
+async fn forget_if_ok(id: u64, well: bool) -> Result<(), Down> {
+    if well { Ok(()) } else { Err(Down) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_are_written_through_or_invalidate() {
+    Cache::memory()
+        .scope(async {
+            let db = Database::default();
+            let entry = fallible_entry(3);
+            let peek = async || entry.peek().await.expect("memory answers").map(|u| u.name);
+            rename(3, "Grace").await.expect("renamed");
+            assert_eq!(peek().await.as_deref(), Some("Grace"));
+            // The write may have happened although it failed.
+            rename(3, "").await.expect_err("refused");
+            assert_eq!(peek().await, None);
+
+            for well in [true, false] {
+                fallible(&db, 3).await.expect("loaded");
+                assert_eq!(peek().await.as_deref(), Some("Ada"));
+                let _ = forget(3, well).await;
+                assert_eq!(peek().await, None);
+            }
+
+            fallible(&db, 3).await.expect("loaded");
+            forget_if_ok(3, false).await.expect_err("failed");
+            assert_eq!(peek().await.as_deref(), Some("Ada"));
+            forget_if_ok(3, true).await.expect("did well");
+            assert_eq!(peek().await, None);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_dropped_or_panics_invalidates_too() {
+    #[invalidates(fallible(id))]
+    async fn breaks(id: u64) {
+        assert_eq!(id, 0, "this write panics");
+    }
+
+    let cache = Cache::memory();
+    let db = Arc::new(Database::default());
+    let peek = async || {
+        let peeked = cache.scope(async { fallible_entry(3).peek().await }).await;
+        peeked.expect("memory answers")
+    };
+
+    cache.scope(fallible(&db, 3)).await.expect("loaded");
+    cache.scope(async { drop(forget(3, true)) }).await;
+    assert!(
+        peek().await.is_some(),
+        "a write that never started wrote nothing"
+    );
+    assert!(cache.scope(cancel_after(1, forget(3, true))).await);
+    assert!(peek().await.is_none());
+    cache
+        .shutdown(Duration::from_secs(9))
+        .await
+        .expect("confirmed");
+
+    let cache = Cache::memory();
+    cache.scope(fallible(&db, 3)).await.expect("loaded");
+    let write = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.scope(breaks(3)).await }
+    });
+    assert!(write.await.is_err());
+    let peeked = cache.scope(async { fallible_entry(3).peek().await }).await;
+    assert_eq!(peeked.expect("memory answers"), None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -64,9 +64,8 @@ mod store;
 
 pub use cache::{AlreadyInstalled, Builder, Cache};
 
-pub use cache_macros::cached;
-pub use call::{outcome, refresh, uncached};
 pub use cache_macros::{cached, invalidates, updates};
+pub use call::{outcome, refresh, uncached};
 
 pub use codec::{Codec, CodecError, Json, MessagePack};
 pub use entry::{Entry, PlainEntry};

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! static SITE: Site = Site::new(module_path!(), "get_user", "user:{id}", file!(), line!());
-//! Probe::<R>::new().shape().plan(&SITE, &|| ())
+//! Returns::plan(Probe::<R>::new().shape(), &SITE, &|| ())
 //!     .key(|key| key.text("user:").field(format_args!("{}", id)))
 //!     // or, by default: .key(|key| Arg::new(&id).render(key.path("")))
 //!     .ttl(Duration::new(300, 0))

@@ -44,6 +44,11 @@ pub trait Returns: Sized {
     fn is_none(_value: &Self::Value) -> bool {
         false
     }
+
+    /// The plan of one call or entry of `site`; `scope` is a closure inside the function.
+    fn plan<F>(self, site: &'static Site, _scope: &F) -> Plan<Self> {
+        Plan::new(site, std::any::type_name::<F>())
+    }
 }
 
 /// Shapes whose value is an `Option`, for `none_ttl`.
@@ -59,16 +64,6 @@ macro_rules! shapes {
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name<$($parameter),*>(PhantomData<fn() -> ($($parameter,)*)>);
-
-        impl<$($parameter),*> $name<$($parameter),*>
-        where
-            Self: Returns,
-        {
-            /// The plan of one call or entry of `site`; `scope` is a closure inside the function.
-            pub fn plan<F>(self, site: &'static Site, _scope: &F) -> Plan<Self> {
-                Plan::new(site, std::any::type_name::<F>())
-            }
-        }
     )*};
 }
 
