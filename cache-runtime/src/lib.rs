@@ -58,14 +58,15 @@ mod observe;
 mod policy;
 mod private;
 mod resilience;
+mod rules;
 mod single_flight;
 mod site;
 mod store;
 
 pub use cache::{AlreadyInstalled, Builder, Cache};
 
-pub use call::{outcome, refresh, uncached};
 pub use cache_macros::{cached, invalidates, updates};
+pub use call::{outcome, refresh, uncached};
 
 pub use codec::{Codec, CodecError, Json, MessagePack};
 pub use entry::{Entry, PlainEntry};
@@ -75,6 +76,7 @@ pub use key::{Key, KeyBuilder};
 pub use key::{KeyError, Secret};
 pub use observe::{Bypass, FunctionStats, NotStored, Outcome, Stats};
 pub use policy::{Policy, SingleFlight};
+pub use rules::CacheValue;
 
 #[doc(hidden)]
 pub mod __private {

@@ -25,7 +25,7 @@ use crate::codec::TypeIdentity;
 use crate::key::Key;
 
 /// A failed load's error, shared with the waiters if it is `Clone`.
-pub type SharedError = Arc<dyn Any + Send + Sync>;
+pub(crate) type SharedError = Arc<dyn Any + Send + Sync>;
 
 /// How a flight ended, as its waiters see it.
 #[derive(Clone)]

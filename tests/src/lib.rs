@@ -1,1 +1,18 @@
-//! Test support.
+//! Test support: Redis servers of a test's own, a proxy that misbehaves on request, and waiting
+//! for conditions instead of for time.
+//!
+//! Everything here panics on failure, since every caller is a test.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and says what was missing"
+)]
+
+mod proxy;
+mod server;
+mod wait;
+
+pub use proxy::{Mode, Proxy};
+pub use server::{Commands, RedisServer};
+pub use wait::{PATIENCE, eventually, within};

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::{Budget, Engine, Verdict};
+use super::{Budget, Engine};
 use crate::call::{Control, Loading, Mode};
 use crate::codec::TypeIdentity;
 use crate::envelope::Rejected;
 use crate::key::Key;
 use crate::observe::{Advice, Bypass, Event, Miss, NotStored, Outcome, SiteStats};
 use crate::policy::{Policy, SingleFlight};
+use crate::rules::Verdict;
 use crate::single_flight::{Landing, Lead, Role, SharedError, Waiter};
 
 /// One call of an annotated function, with everything that types decide already decided.
@@ -95,7 +96,7 @@ impl Flow {
     pub(crate) async fn next(&mut self) -> Step {
         let (key, identity) = match &self.call.at {
             Ok((key, identity)) => (key.clone(), *identity),
-            Err(reason) => return Step::Bypass(*reason),
+            Err(reason) => return self.bypass(*reason),
         };
         let engine = self.call.engine.clone();
         loop {
@@ -103,13 +104,13 @@ impl Flow {
                 Stage::Enter => {
                     let mode = self.control.as_ref().map_or(Mode::Cached, Control::mode);
                     self.stage = match mode {
-                        Mode::Uncached => return Step::Bypass(Bypass::Uncached),
+                        Mode::Uncached => return self.bypass(Bypass::Uncached),
                         _ if Loading::is_under_way(&key) => {
-                            return Step::Bypass(Bypass::Reentrant);
+                            return self.bypass(Bypass::Reentrant);
                         }
                         _ if engine.unconfirmed.covers(&key) => {
                             engine.confirm_in_background();
-                            return Step::Bypass(Bypass::Unconfirmed);
+                            return self.bypass(Bypass::Unconfirmed);
                         }
                         Mode::Cached => Stage::LookUp,
                         Mode::Refresh => match self.call.policy.single_flight {
@@ -258,6 +259,11 @@ impl Flow {
     fn leads(&mut self, lead: Lead, then: Stage) -> Stage {
         self.lead = Some(lead);
         then
+    }
+
+    fn bypass(&self, reason: Bypass) -> Step {
+        self.record(Event::Load);
+        Step::Bypass(reason)
     }
 
     fn hand_out(&mut self, payload: Bytes, outcome: Outcome) -> Step {

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! static SITE: Site = Site::new(module_path!(), "get_user", "user:{id}", file!(), line!());
-//! Probe::<R>::new().shape().plan(&SITE, &|| ())
+//! Returns::plan(Probe::<R>::new().shape(), &SITE, &|| ())
 //!     .key(|key| key.text("user:").field(format_args!("{}", id)))
 //!     // or, by default: .key(|key| Arg::new(&id).render(key.path("")))
 //!     .ttl(Duration::new(300, 0))
@@ -42,10 +42,9 @@ mod write;
 
 pub use argument::{Arg, KeyArgument};
 pub use plan::{KeyPlan, Plan};
-pub use probe::{CacheValue, Cacheable, Errors, OptionValue, Probe, Returns, Sharing, Success};
-pub use write::{Staged, Write};
+pub use probe::{Cacheable, Errors, OptionValue, Probe, Returns, Sharing, Success};
+pub use write::Write;
 
-pub(crate) use plan::{Rules, decode_any};
-
+pub use crate::entry::Staged;
 pub use crate::key::KeyBuilder;
 pub use crate::site::Site;

@@ -58,7 +58,7 @@ impl Store {
     pub async fn put(&self, key: &Key, envelope: Bytes, ttl: Duration) -> Result<(), StoreError> {
         match self {
             Self::Memory(store) => store.put(key, envelope, ttl),
-            Self::Redis(store) => store.put(key, &envelope, ttl).await,
+            Self::Redis(store) => store.put(key, envelope, ttl).await,
         }
     }
 

@@ -86,7 +86,7 @@ impl RedisStore {
     ///
     /// [`StoreError`] if the server fails or refuses; after a lost connection the write may have
     /// happened.
-    pub async fn put(&self, key: &Key, value: &Bytes, ttl: Duration) -> Result<(), StoreError> {
+    pub async fn put(&self, key: &Key, value: Bytes, ttl: Duration) -> Result<(), StoreError> {
         let millis = super::bounded(ttl).as_millis();
         let mut command = Cmd::with_capacity(5, key.as_bytes().len() + value.len() + 25);
         command

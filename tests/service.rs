@@ -1,0 +1,317 @@
+//! Annotated functions on a real Redis: what a call costs there, and what its caller sees of the
+//! server's troubles (nothing).
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
+
+use cache_runtime::{
+    Bypass, Cache, CacheError, NotStored, Outcome, StoreErrorKind, cached, invalidates, outcome,
+    updates,
+};
+use support::{Mode, Proxy, RedisServer, eventually};
+
+/// The origin: each user's name is versioned.
+static VERSION: AtomicU64 = AtomicU64::new(0);
+
+#[cached(ttl = 300, key = "name:{id}")]
+async fn name(id: u64) -> Result<String, CacheError> {
+    Ok(format!("name {id}"))
+}
+
+/// Of a row whose current version is passed in; the entry must never outlive it.
+#[cached(ttl = 300, key = "row:{id}", skip(version))]
+async fn row(id: u64, version: u64) -> u64 {
+    version
+}
+
+#[updates(row(id))]
+async fn set_row(id: u64, version: u64) -> u64 {
+    version
+}
+
+#[invalidates(row(id))]
+async fn touch_row(id: u64) -> u64 {
+    VERSION.fetch_add(1, SeqCst)
+}
+
+async fn cache_at(url: &str) -> Cache {
+    let cache = Cache::builder().url(url).namespace("shop").build().await;
+    cache.expect("a valid configuration")
+}
+
+fn counts<const N: usize>(expected: [(&str, u64); N]) -> BTreeMap<String, u64> {
+    expected
+        .map(|(name, count)| (name.to_owned(), count))
+        .into()
+}
+
+#[tokio::test]
+async fn a_hit_is_one_get_an_invalidation_one_del_and_nothing_is_asked_besides() {
+    let server = RedisServer::start().await;
+    let cache = cache_at(&server.url()).await;
+    cache
+        .scope(async {
+            let mut commands = server.commands().await;
+            assert_eq!(outcome(row(1, 1)).await, (1, Outcome::Loaded));
+            // The second GET is the leader's: a load may have ended since the first.
+            assert_eq!(commands.counts().await, counts([("get", 2), ("set", 1)]));
+
+            commands.reset().await;
+            for _ in 0..100 {
+                assert_eq!(outcome(row(1, 2)).await, (1, Outcome::Hit));
+            }
+            assert_eq!(commands.counts().await, counts([("get", 100)]));
+
+            commands.reset().await;
+            set_row(1, 3).await;
+            assert_eq!(commands.counts().await, counts([("set", 1)]));
+            assert_eq!(outcome(row(1, 4)).await, (3, Outcome::Hit));
+
+            commands.reset().await;
+            row_entry(1)
+                .invalidate()
+                .await
+                .expect("the server confirms");
+            touch_row(1).await;
+            assert_eq!(commands.counts().await, counts([("del", 2)]));
+            assert_eq!(outcome(row(1, 5)).await, (5, Outcome::Loaded));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn entries_have_a_ttl_and_readable_keys_and_are_shared_by_processes() {
+    let server = RedisServer::start().await;
+    let one = cache_at(&server.url()).await;
+    let other = cache_at(&server.url()).await;
+    one.scope(name(42)).await.expect("loaded");
+    let (value, how) = other.scope(outcome(name(42))).await;
+    assert_eq!(value.expect("a hit").as_str(), "name 42");
+    assert_eq!(how, Outcome::Hit);
+    let left: i64 = server.run(&["PTTL", "shop:name:42"]).await;
+    assert!((1..=300_000).contains(&left), "{left} ms");
+    other
+        .scope(async { name_entry(42).invalidate().await })
+        .await
+        .expect("the server confirms");
+    assert_eq!(one.scope(outcome(name(42))).await.1, Outcome::Loaded);
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_at_start_is_found_when_it_comes() {
+    let mut server = RedisServer::stopped(&[]);
+    let cache = cache_at(&server.url()).await;
+    cache
+        .scope(async {
+            for id in 0..20 {
+                let (value, how) = outcome(name(id)).await;
+                assert_eq!(value.expect("the origin's result"), format!("name {id}"));
+                let unavailable = NotStored::Store(StoreErrorKind::Unavailable);
+                assert_eq!(how, Outcome::NotStored(unavailable));
+            }
+            server.restart().await;
+            eventually("a hit", async || {
+                (outcome(name(1)).await.1 == Outcome::Hit).then_some(())
+            })
+            .await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_killed_server_is_not_noticed_and_used_again_when_back() {
+    let mut server = RedisServer::start().await;
+    let cache = cache_at(&server.url()).await;
+    cache
+        .scope(async {
+            name(1).await.expect("loaded");
+            server.kill();
+            for _ in 0..200 {
+                assert_eq!(name(1).await.expect("the origin's result"), "name 1");
+            }
+            server.restart().await;
+            eventually("a hit", async || {
+                (outcome(name(1)).await.1 == Outcome::Hit).then_some(())
+            })
+            .await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_invalidation_that_is_not_confirmed_hides_the_entry_until_it_is() {
+    let server = RedisServer::start().await;
+    let cache = cache_at(&server.url()).await;
+    let elsewhere = cache_at(&server.url()).await;
+    cache
+        .scope(async {
+            row(1, 1).await;
+            row(2, 1).await;
+            server.pause();
+            // The function's result is unchanged, and this process never sees the old row again.
+            touch_row(1).await;
+            let direct = row_entry(2).invalidate().await;
+            assert!(matches!(direct, Err(CacheError::Store(_))), "{direct:?}");
+            assert_eq!(cache.stats().unconfirmed, 2);
+            for id in [1, 2] {
+                let hidden = (2, Outcome::Bypassed(Bypass::Unconfirmed));
+                assert_eq!(outcome(row(id, 2)).await, hidden);
+            }
+            server.resume();
+            eventually("confirmation", async || {
+                (cache.stats().unconfirmed == 0).then_some(())
+            })
+            .await;
+        })
+        .await;
+    for id in [1, 2] {
+        assert_eq!(
+            elsewhere.scope(row(id, 3)).await,
+            3,
+            "deleted for everybody"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_unconfirmed_invalidations() {
+    let server = RedisServer::start().await;
+    let cache = cache_at(&server.url()).await;
+    let elsewhere = cache_at(&server.url()).await;
+    cache.scope(row(1, 1)).await;
+    server.pause();
+    cache.scope(touch_row(1)).await;
+    let late = cache.shutdown(Duration::from_millis(10)).await;
+    late.expect_err("the server is paused");
+
+    let cache = cache_at(&server.url()).await;
+    cache.scope(touch_row(1)).await;
+    server.resume();
+    cache
+        .shutdown(Duration::from_secs(30))
+        .await
+        .expect("confirmed");
+    assert_eq!(elsewhere.scope(row(1, 2)).await, 2);
+}
+
+#[tokio::test]
+async fn whatever_else_is_under_the_key_is_loaded_over() {
+    let server = RedisServer::start().await;
+    let cache = cache_at(&server.url()).await;
+    let key = "shop:name:1";
+    let mut wrong: Vec<Vec<&str>> = vec![
+        vec!["SET", key, ""],
+        vec!["SET", key, "garbage"],
+        vec![
+            "SET",
+            key,
+            "CRE\u{7f}garbage of a future format that is longer than any header is",
+        ],
+        vec!["LPUSH", key, "a list"],
+        vec!["SADD", key, "a set"],
+    ];
+    cache
+        .scope(async {
+            // Another key's entry under ours.
+            name(2).await.expect("loaded");
+            wrong.push(vec!["COPY", "shop:name:2", key]);
+            for command in wrong {
+                server.run::<redis::Value>(&["DEL", key]).await;
+                server.run::<redis::Value>(&command).await;
+                let (value, how) = outcome(name(1)).await;
+                assert_eq!(value.expect("the origin's result"), "name 1", "{command:?}");
+                assert_eq!(how, Outcome::Loaded, "{command:?}");
+                assert_eq!(outcome(name(1)).await.1, Outcome::Hit, "{command:?}");
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_full_server_serves_and_invalidates_but_takes_nothing() {
+    let server = RedisServer::start().await;
+    let cache = cache_at(&server.url()).await;
+    cache
+        .scope(async {
+            row(1, 1).await;
+            let full: [&[&str]; 2] = [
+                &["CONFIG", "SET", "maxmemory-policy", "noeviction"],
+                &["CONFIG", "SET", "maxmemory", "1"],
+            ];
+            for command in full {
+                server.run::<redis::Value>(command).await;
+            }
+            assert_eq!(outcome(row(1, 2)).await, (1, Outcome::Hit));
+            row_entry(1).invalidate().await.expect("works when full");
+            let refused = Outcome::NotStored(NotStored::Store(StoreErrorKind::OutOfMemory));
+            assert_eq!(outcome(row(1, 2)).await, (2, refused));
+            // A write-through that is refused leaves no old value behind.
+            server
+                .run::<redis::Value>(&["CONFIG", "SET", "maxmemory", "0"])
+                .await;
+            row(1, 3).await;
+            server
+                .run::<redis::Value>(&["CONFIG", "SET", "maxmemory", "1"])
+                .await;
+            assert_eq!(set_row(1, 4).await, 4);
+            eventually("the deletion", async || {
+                (cache.stats().unconfirmed == 0).then_some(())
+            })
+            .await;
+            assert_eq!(row(1, 4).await, 4);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn garbage_from_the_network_and_silence_are_not_noticed() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::start(server.port());
+    let cache = cache_at(&proxy.url()).await;
+    cache
+        .scope(async {
+            name(1).await.expect("loaded");
+            for mode in [
+                Mode::Garble(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()),
+                Mode::Hang,
+                Mode::Refuse,
+            ] {
+                proxy.set(mode);
+                for id in 0..20 {
+                    assert_eq!(
+                        name(id).await.expect("the origin's result"),
+                        format!("name {id}")
+                    );
+                }
+                proxy.set(Mode::Forward);
+                eventually("a hit", async || {
+                    (outcome(name(1)).await.1 == Outcome::Hit).then_some(())
+                })
+                .await;
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn clearing_by_pattern_stays_within_the_namespace() {
+    let server = RedisServer::start().await;
+    let cache = cache_at(&server.url()).await;
+    server.run::<()>(&["SET", "else:name:1", "not ours"]).await;
+    cache
+        .scope(async {
+            for id in 0..100 {
+                name(id).await.expect("loaded");
+            }
+            row(1, 1).await;
+            assert_eq!(cache.clear("name:*").await.expect("cleared"), 100);
+            assert_eq!(outcome(name(1)).await.1, Outcome::Loaded);
+            assert_eq!(outcome(row(1, 2)).await, (1, Outcome::Hit));
+        })
+        .await;
+    assert_eq!(
+        server.run::<String>(&["GET", "else:name:1"]).await,
+        "not ours"
+    );
+}
