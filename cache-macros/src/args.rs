@@ -1,10 +1,10 @@
 //! The text inside `#[cached(..)]`, argument by argument, before anything is compared with the function.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Expr, LitBool, LitStr, Token, Type, parenthesized};
+use syn::{Expr, LitBool, LitStr, Token, Type};
 
 use crate::diagnostics::{self, Errors};
 use crate::duration::Duration;
@@ -184,17 +184,19 @@ impl Argument<'_> {
         if !self.input.peek(syn::token::Paren) {
             return Err(self.wrong("takes names of parameters"));
         }
-        let content;
-        parenthesized!(content in self.input);
-        let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, |input| {
+        let list: Group = self.input.parse()?;
+        let name = |input: ParseStream<'_>| {
             input.call(Ident::parse_any).map_err(|error| {
-                syn::Error::new(
-                    error.span(),
-                    "`skip` takes names of parameters, as in `skip(db, self)`",
-                )
+                let message = "`skip` takes names of parameters, as in `skip(db, self)`";
+                syn::Error::new(error.span(), message)
             })
-        })?;
-        Ok(names.into_iter().collect())
+        };
+        let names = |input: ParseStream<'_>| {
+            Punctuated::<Ident, Token![,]>::parse_terminated_with(input, name)
+        };
+        names
+            .parse2(list.stream())
+            .map(|names| names.into_iter().collect())
     }
 
     fn entry(&self) -> syn::Result<EntryName> {
