@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{Codec, CodecError};
+use crate::codec::{Codec, CodecError, codec_id, encode_checked};
 use crate::envelope;
 use crate::observe::NotStored;
 
@@ -19,12 +19,21 @@ impl<T: Serialize + DeserializeOwned + 'static> CacheValue for T {}
 /// What is to become of a value that was loaded or is to be written through.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// Store it: an envelope's buffer with the payload in it.
-    Store { buffer: Vec<u8>, ttl: Duration },
+    /// Store it.
+    Store(Encoded),
     /// Do not store it.
     Leave(NotStored),
     /// It cannot be stored: it would not read back.
     Refuse(CodecError),
+}
+
+/// A value to be stored, encoded.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    /// An envelope's buffer with the payload in it.
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) codec_id: u8,
+    pub(crate) ttl: Duration,
 }
 
 /// Whether a value is stored, and for how long.
@@ -74,8 +83,12 @@ impl<V: CacheValue> Rules<V> {
             Err(reason) => return Verdict::Leave(reason),
         };
         let mut buffer = envelope::start();
-        match C::encode(value, &mut buffer) {
-            Ok(()) => Verdict::Store { buffer, ttl },
+        match encode_checked::<V, C>(value, &mut buffer) {
+            Ok(()) => Verdict::Store(Encoded {
+                buffer,
+                codec_id: codec_id::<C>(),
+                ttl,
+            }),
             Err(error) => Verdict::Refuse(error),
         }
     }
