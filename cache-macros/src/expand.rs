@@ -5,10 +5,11 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, GenericParam, Lifetime, Meta, Pat, PatType, PathArguments, Type, TypeReference,
+    Attribute, Expr, GenericParam, Lifetime, Meta, Pat, PatType, PathArguments, ReceiverKind, Type,
+    TypeReference,
 };
 
-use crate::args::CachedArgs;
+use crate::args::{CachedArgs, Setting};
 use crate::body;
 use crate::diagnostics::Errors;
 use crate::model::{Cached, Entry, Key, Ttl};
@@ -83,11 +84,7 @@ impl Expansion<'_> {
         let inner_attrs = &body.inner_attrs;
         let output = &self.cached.output;
         let span = Span::mixed_site();
-        let bypass = self
-            .cached
-            .bypass_if
-            .as_ref()
-            .map(|condition| quote_spanned!(span=> .bypass(#condition)));
+        let bypass = setting("bypass", self.cached.bypass_if.as_ref());
         let share_errors = self.cached.shares_errors.then(
             || quote_spanned!(span=> .share_errors(__cache::Errors::<#output>::new().sharing())),
         );
@@ -111,28 +108,19 @@ impl Expansion<'_> {
             Key::Default(_) => String::new(),
         };
         let shape = shape(&cached.output, &output);
-        let cache = cached
-            .cache
-            .as_ref()
-            .map(|cache| by_reference("cache", cache));
+        let cache = cached.cache.as_ref().map(by_reference);
         let key = self.key();
         let ttl = match &cached.ttl {
-            Ttl::Is(ttl) => quote!(.ttl(#ttl)),
-            Ttl::With(ttl_with) => quote!(.ttl_with(#ttl_with)),
+            Ttl::Is(ttl) => setting("ttl", Some(ttl)),
+            Ttl::With(ttl_with) => setting("ttl_with", Some(ttl_with)),
         };
-        let none_ttl = cached.none_ttl.as_ref().map(|ttl| quote!(.none_ttl(#ttl)));
-        let cache_if = cached
-            .cache_if
-            .as_ref()
-            .map(|condition| quote!(.cache_if(#condition)));
+        let none_ttl = setting("none_ttl", cached.none_ttl.as_ref());
+        let cache_if = setting("cache_if", cached.cache_if.as_ref());
         let codec = cached
             .codec
             .as_ref()
-            .map(|codec| quote!(.codec::<#codec>()));
-        let policy = cached
-            .policy
-            .as_ref()
-            .map(|policy| by_reference("policy", policy));
+            .map(|Setting { name, value }| quote!(.#name::<#value>()));
+        let policy = cached.policy.as_ref().map(by_reference);
         // A block, so that the body does not see these names; the user's expressions do, hence the underscores.
         quote_spanned! {Span::mixed_site()=>
             {
@@ -160,9 +148,11 @@ impl Expansion<'_> {
             GenericParam::Const(parameter) => Some(&parameter.ident),
             GenericParam::Lifetime(_) | GenericParam::Type(_) => None,
         });
-        let rendered = constants.chain(arguments).map(|argument| {
+        let constants = constants.map(|name| (name, quote!(&#name)));
+        let arguments = arguments.iter().map(|name| (name, self.borrowed(name)));
+        let rendered = constants.chain(arguments).map(|(argument, borrowed)| {
             // At the user's parameter, where one that cannot be part of a key is reported.
-            let arg = quote_spanned!(argument.span()=> __cache::Arg::new(&#argument).render);
+            let arg = quote_spanned!(argument.span()=> __cache::Arg::new(#borrowed).render);
             quote_spanned!(span=> let key = #arg(key);)
         });
         quote_spanned! {span=>
@@ -171,6 +161,27 @@ impl Expansion<'_> {
                 #(#rendered)*
                 key
             }
+        }
+    }
+
+    /// A reference to what the argument is, and not to a reference where it is one.
+    fn borrowed(&self, argument: &Ident) -> TokenStream {
+        let span = generated_at(argument.span());
+        let mutability = if argument == "self" {
+            match self.function.receiver().map(|receiver| &receiver.kind) {
+                Some(ReceiverKind::Reference(_, _, mutability)) => Some(mutability),
+                _ => None,
+            }
+        } else {
+            match self.function.declared_as(argument) {
+                Some(Type::Reference(reference)) => Some(&reference.mutability),
+                _ => None,
+            }
+        };
+        match mutability {
+            Some(None) => argument.to_token_stream(),
+            Some(Some(_)) => quote_spanned!(span=> &*#argument),
+            None => quote_spanned!(span=> &#argument),
         }
     }
 
@@ -209,16 +220,22 @@ impl Expansion<'_> {
     }
 }
 
-/// `.cache(&(expr))`: a mistake in the expression is reported there.
-pub(crate) fn by_reference(method: &str, expr: &syn::Expr) -> TokenStream {
-    let method = Ident::new(method, Span::mixed_site());
-    quote_spanned!(generated_at(expr.span())=> .#method(&(#expr)))
+/// `.method(value)`, at the user's argument, where a value of another type is reported.
+fn setting(method: &str, setting: Option<&Setting<impl ToTokens>>) -> Option<TokenStream> {
+    let Setting { name, value } = setting?;
+    let method = Ident::new(method, name.span());
+    Some(quote_spanned!(generated_at(name.span())=> .#method(#value)))
+}
+
+/// `.cache(&(expr))`
+pub(crate) fn by_reference(Setting { name, value }: &Setting<Expr>) -> TokenStream {
+    quote_spanned!(generated_at(value.span())=> .#name(&(#value)))
 }
 
 /// What the function returns, found out by type.
 ///
-/// A value that cannot be cached is reported on this expression, so it takes the place of the type in the source: of
-/// `T` where that is spelled `Result<T, _>`.
+/// A value that cannot be cached is reported here, so this claims to be in the place of the type: of `T` where that is
+/// spelled `Result<T, _>`.
 fn shape(written: &Type, output: &TokenStream) -> TokenStream {
     let value = match written {
         Type::Path(path) => path
@@ -234,11 +251,11 @@ fn shape(written: &Type, output: &TokenStream) -> TokenStream {
         _ => None,
     };
     let tokens = value.map_or_else(|| written.to_token_stream(), ToTokens::to_token_stream);
-    let mut spans = tokens.into_iter().map(|token| token.span());
-    let first = spans.next().unwrap_or_else(Span::mixed_site);
-    let last = spans.last().unwrap_or(first);
-    let probe = quote_spanned!(first=> __cache::Probe::<#output>);
-    quote_spanned!(last=> #probe::new().shape())
+    let span = tokens
+        .into_iter()
+        .next()
+        .map_or_else(Span::mixed_site, |first| first.span());
+    quote_spanned!(span=> __cache::Probe::<#output>::new().shape())
 }
 
 fn entry_signature(entry: &Entry, function: &Function, runtime: &TokenStream) -> TokenStream {

@@ -12,6 +12,9 @@ mod signature;
 mod template;
 mod writes;
 
+#[cfg(test)]
+mod tests;
+
 use proc_macro::TokenStream;
 
 /// Caches.
