@@ -1,5 +1,11 @@
 //! What holds of Redis alone: the commands that are sent, and every way a server can fail.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
@@ -7,7 +13,7 @@ use cache_runtime::{
     StoreError, StoreErrorKind,
     test_util::{Key, MemoryStore, RedisConfig, RedisStore},
 };
-use support::{Mode, PATIENCE, Proxy, RedisServer, eventually, within};
+use support::{Mode, PATIENCE, Proxy, RedisServer, briefly, eventually, within};
 use tokio::time::{sleep, timeout};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -327,6 +333,20 @@ mod connections {
         driven.block_on(serves(&store, &key("a")));
     }
 
+    /// A runtime on which connecting panics, for want of an I/O driver.
+    #[test]
+    fn a_runtime_that_cannot_connect_is_an_error() {
+        let deaf = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let store = store_on("redis://127.0.0.1:1");
+        for n in 0..10 {
+            let error = deaf.block_on(fails_at_once(&store, &key(n)));
+            assert_eq!(error.detail(), "the connecting task panicked");
+        }
+    }
+
     #[test]
     fn without_a_runtime_there_is_an_error_and_no_panic() {
         let store = store_on("redis://127.0.0.1:1");
@@ -539,6 +559,7 @@ mod faults {
             b"*1\r\n$1\r\nx\r\n",
             b"*9223372036854775807\r\n",
             b"%9223372036854775807\r\n",
+            b"*1000000000\r\n",
             b"$9223372036854775807\r\n",
             b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n:5\r\n",
         ] {
@@ -557,17 +578,84 @@ mod faults {
         }
     }
 
+    /// What a paused server left unanswered it answers when it goes on, on the same connections.
     #[tokio::test]
-    async fn callers_that_leave_early_do_not_open_the_breaker() {
+    async fn a_pause_that_ends_before_the_probe_does() {
         let server = RedisServer::start().await;
         let store = store_on(&server.url());
         store.put(&key("a"), value(), MINUTE).await.unwrap();
         store.ping().await.unwrap();
+        server.pause();
+        eventually("the breaker opens", async || {
+            timeout(BUDGET, store.get(&key("a"))).await.ok()?.err()
+        })
+        .await;
+        server.resume();
+        serves(&store, &key("a")).await;
+    }
+
+    #[tokio::test]
+    async fn a_reply_out_of_step_ends_its_connection() {
+        let server = RedisServer::start().await;
+        let proxy = Proxy::start(server.port());
+        let config = RedisConfig::parse(&proxy.url()).unwrap();
+        let store = RedisStore::new(&config.with_lanes(1).unwrap()).unwrap();
+        store.put(&key("a"), value(), MINUTE).await.unwrap();
+        let before = client_ids(&server, "set").await;
+        assert_eq!(before.len(), 1);
+
+        proxy.set(Mode::Garble(b":1\r\n".to_vec()));
+        let error = within("a get", store.get(&key("a"))).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Protocol);
+        proxy.set(Mode::Forward);
+        serves(&store, &key("a")).await;
+        let after = client_ids(&server, "get").await;
+        assert_eq!(after.len(), 1);
+        assert_ne!(after, before);
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_that_ends_is_replaced_without_a_call() {
+        let server = RedisServer::start().await;
+        let store = store_on(&server.url());
+        store.ping().await.unwrap();
+        let before = client_ids(&server, "ping").await;
+        assert_eq!(before.len(), 2);
+        for id in &before {
+            server.run::<()>(&["CLIENT", "KILL", "ID", id]).await;
+        }
+        eventually("both lanes connect again", async || {
+            let list: String = server.run(&["CLIENT", "LIST"]).await;
+            // The test's own clients end with these two.
+            let own =
+                |line: &&str| line.contains("cmd=client|list") || line.contains("cmd=client|kill");
+            (list.lines().filter(|line| !own(line)).count() == 2).then_some(())
+        })
+        .await;
+        drop(store);
+    }
+
+    #[tokio::test]
+    async fn callers_that_leave_early_do_not_open_the_breaker() {
+        let server = RedisServer::start().await;
+        let store = store_on(&server.url());
+        store.ping().await.unwrap();
         for n in 0..1_000 {
             // Polled once, which sends the command, and dropped.
-            let _ = timeout(Duration::ZERO, store.get(&key(n))).await;
+            assert_eq!(briefly(0, store.get(&key(n))).await, None);
         }
-        assert_eq!(store.get(&key("a")).await, Ok(Some(value())));
+        assert_eq!(store.get(&key("a")).await, Ok(None));
+    }
+
+    /// The ids of the server's clients whose last command is `command`.
+    async fn client_ids(server: &RedisServer, command: &str) -> Vec<String> {
+        let list: String = server.run(&["CLIENT", "LIST"]).await;
+        let last = format!("cmd={command}");
+        list.lines()
+            .filter(|line| line.split(' ').any(|field| field == last))
+            .filter_map(|line| line.strip_prefix("id=")?.split(' ').next())
+            .map(str::to_owned)
+            .collect()
     }
 }
 

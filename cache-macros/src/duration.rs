@@ -2,7 +2,7 @@
 
 use std::time;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, Lit, LitInt, LitStr, UnOp};
@@ -84,7 +84,8 @@ impl ToTokens for Duration {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         match self {
             Self::Fixed(duration, expr) => {
-                let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
+                let seconds = Literal::u64_unsuffixed(duration.as_secs());
+                let nanoseconds = Literal::u32_unsuffixed(duration.subsec_nanos());
                 tokens.extend(quote_spanned! {generated_at(expr.span())=>
                     ::core::time::Duration::new(#seconds, #nanoseconds)
                 });

@@ -4,7 +4,9 @@ use proc_macro2::{Group, Ident, Spacing, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Attribute, GenericParam, Lifetime, Meta, PathArguments, Type};
+use syn::{
+    Attribute, GenericParam, Lifetime, Meta, Pat, PatType, PathArguments, Type, TypeReference,
+};
 
 use crate::args::CachedArgs;
 use crate::body;
@@ -79,28 +81,36 @@ impl Expansion<'_> {
             ..
         } = self.function;
         let inner_attrs = &body.inner_attrs;
-        let plan = self.plan(self.cached.output.to_token_stream());
+        let output = &self.cached.output;
+        let span = Span::mixed_site();
         let bypass = self
             .cached
             .bypass_if
             .as_ref()
-            .map(|condition| quote!(.bypass(#condition)));
-        let share_errors = self.cached.shares_errors.then(|| self.share_errors());
-        let future = body::future(body, &self.cached.output);
-        let contents = quote_spanned! {Span::mixed_site()=>
-            let plan = #plan #bypass #share_errors;
+            .map(|condition| quote_spanned!(span=> .bypass(#condition)));
+        let share_errors = self.cached.shares_errors.then(
+            || quote_spanned!(span=> .share_errors(__cache::Errors::<#output>::new().sharing())),
+        );
+        let plan = self.plan(output.to_token_stream(), quote!(#bypass #share_errors));
+        let future = body::future(body, output);
+        let contents = quote_spanned! {span=>
+            let plan = #plan;
             plan.get_or_load(#future).await
         };
         quote! { #(#attrs)* #vis #signature { #inner_attrs #contents } }
     }
 
     /// The chain that says where the value is kept and for how long, without a load.
-    fn plan(&self, output: TokenStream) -> TokenStream {
+    fn plan(&self, output: TokenStream, last: TokenStream) -> TokenStream {
         let Self {
             cached, runtime, ..
         } = self;
-        let site = self.site();
-        let shape = shape(&cached.output, &output, runtime);
+        let name = self.function.signature.ident.unraw().to_string();
+        let template = match &cached.key {
+            Key::Template(template) => template.literal().value(),
+            Key::Default(_) => String::new(),
+        };
+        let shape = shape(&cached.output, &output);
         let cache = cached
             .cache
             .as_ref()
@@ -123,59 +133,43 @@ impl Expansion<'_> {
             .policy
             .as_ref()
             .map(|policy| by_reference("policy", policy));
-        quote_spanned! {Span::mixed_site()=>
-            #runtime::__private::Returns::plan(
-                #shape,
-                #site,
-                &|| (),
-            )
-                #cache
-                .key(|key| #key)
-                #ttl #none_ttl #cache_if #codec #policy
-        }
-    }
-
-    /// In a block, so that neither the body nor the user's expressions see its name.
-    fn site(&self) -> TokenStream {
-        let runtime = self.runtime;
-        let name = self.function.signature.ident.unraw().to_string();
-        let template = match &self.cached.key {
-            Key::Template(template) => template.literal().value(),
-            Key::Default(_) => String::new(),
-        };
+        // A block, so that the body does not see these names; the user's expressions do, hence the underscores.
         quote_spanned! {Span::mixed_site()=>
             {
-                static SITE: #runtime::__private::Site =
-                    #runtime::__private::Site::new(::core::module_path!(), #name, #template, ::core::file!(), ::core::line!());
-                &SITE
+                use #runtime::__private::{self as __cache, Returns as _};
+                static __SITE: __cache::Site =
+                    __cache::Site::new(::core::module_path!(), #name, #template, ::core::file!(), ::core::line!());
+                #shape.plan(&__SITE, &|| ())
+                    #cache
+                    .key(|key| #key)
+                    #ttl #none_ttl #cache_if #codec #policy
+                    #last
             }
         }
     }
 
     fn key(&self) -> TokenStream {
-        let runtime = self.runtime;
         let span = Span::mixed_site();
-        match &self.cached.key {
-            Key::Template(template) => quote_spanned!(span=> key #template),
-            Key::Default(arguments) => {
-                let generics = self.type_parameters();
-                let path = quote_spanned!(span=> key.path(#generics));
-                let constants =
-                    self.function
-                        .signature
-                        .generics
-                        .params
-                        .iter()
-                        .filter_map(|parameter| match parameter {
-                            GenericParam::Const(parameter) => Some(&parameter.ident),
-                            GenericParam::Lifetime(_) | GenericParam::Type(_) => None,
-                        });
-                constants.chain(arguments).fold(path, |key, argument| {
-                    let at = generated_at(argument.span());
-                    // At the user's parameter, where one that cannot be part of a key is reported.
-                    let render = Ident::new("render", argument.span());
-                    quote_spanned!(at=> #runtime::__private::Arg::new(&#argument).#render(#key))
-                })
+        let arguments = match &self.cached.key {
+            Key::Template(template) => return quote_spanned!(span=> key #template),
+            Key::Default(arguments) => arguments,
+        };
+        let generics = self.type_parameters();
+        let parameters = &self.function.signature.generics.params;
+        let constants = parameters.iter().filter_map(|parameter| match parameter {
+            GenericParam::Const(parameter) => Some(&parameter.ident),
+            GenericParam::Lifetime(_) | GenericParam::Type(_) => None,
+        });
+        let rendered = constants.chain(arguments).map(|argument| {
+            // At the user's parameter, where one that cannot be part of a key is reported.
+            let arg = quote_spanned!(argument.span()=> __cache::Arg::new(&#argument).render);
+            quote_spanned!(span=> let key = #arg(key);)
+        });
+        quote_spanned! {span=>
+            {
+                let key = key.path(#generics);
+                #(#rendered)*
+                key
             }
         }
     }
@@ -205,23 +199,13 @@ impl Expansion<'_> {
         }
     }
 
-    fn share_errors(&self) -> TokenStream {
-        let Self {
-            cached: Cached { output, .. },
-            runtime,
-            ..
-        } = self;
-        quote_spanned! {Span::mixed_site()=>
-            .share_errors(#runtime::__private::Errors::<#output>::new().sharing())
-        }
-    }
-
     /// The sibling that reaches the stored value without calling the function.
     fn entry(&self, entry: &Entry) -> TokenStream {
         let signature = entry_signature(entry, self.function, self.runtime);
-        let plan = self.plan(owned_lifetimes(self.cached.output.to_token_stream()));
-        let contents = quote_spanned!(Span::mixed_site()=> #plan.entry());
-        quote!(#signature { #contents })
+        let output = owned_lifetimes(self.cached.output.to_token_stream());
+        let plan = self.plan(output, quote_spanned!(Span::mixed_site()=> .entry()));
+        // Already a block.
+        quote!(#signature #plan)
     }
 }
 
@@ -235,7 +219,7 @@ pub(crate) fn by_reference(method: &str, expr: &syn::Expr) -> TokenStream {
 ///
 /// A value that cannot be cached is reported on this expression, so it takes the place of the type in the source: of
 /// `T` where that is spelled `Result<T, _>`.
-fn shape(written: &Type, output: &TokenStream, runtime: &TokenStream) -> TokenStream {
+fn shape(written: &Type, output: &TokenStream) -> TokenStream {
     let value = match written {
         Type::Path(path) => path
             .path
@@ -253,11 +237,7 @@ fn shape(written: &Type, output: &TokenStream, runtime: &TokenStream) -> TokenSt
     let mut spans = tokens.into_iter().map(|token| token.span());
     let first = spans.next().unwrap_or_else(Span::mixed_site);
     let last = spans.last().unwrap_or(first);
-    let runtime = runtime.clone().into_iter().map(|mut token| {
-        token.set_span(first);
-        token
-    });
-    let probe = quote_spanned!(first=> #(#runtime)*::__private::Probe::<#output>);
+    let probe = quote_spanned!(first=> __cache::Probe::<#output>);
     quote_spanned!(last=> #probe::new().shape())
 }
 
@@ -275,8 +255,7 @@ fn entry_signature(entry: &Entry, function: &Function, runtime: &TokenStream) ->
     } = entry;
     let attrs = attrs.iter().filter(|attr| concerns_siblings(attr));
     let doc = format!(
-        "The [`Entry`]({}::Entry) of `{}` for these arguments: reads, stores and invalidates its cached value without calling it.",
-        runtime.to_string().replace(' ', ""),
+        " The entry of `{}` for these arguments: reads, stores and invalidates its value without calling it.",
         signature.ident.unraw(),
     );
     let generics = &signature.generics;
@@ -291,7 +270,8 @@ fn entry_signature(entry: &Entry, function: &Function, runtime: &TokenStream) ->
         quote!(&#receiver,)
     });
     let parameters = parameters.iter().map(|parameter| {
-        let (pattern, ty) = (&parameter.declared.pat, shared(&parameter.declared.ty));
+        let pattern = immutable(parameter.declared.pat.to_token_stream());
+        let ty = shared(&parameter.declared);
         quote!(#pattern: #ty)
     });
     let output = owned_lifetimes(function.output().into_token_stream());
@@ -313,14 +293,35 @@ fn concerns_siblings(attr: &Attribute) -> bool {
 }
 
 /// A key only reads its arguments: `&T` where the function takes `&mut T`.
-fn shared(ty: &Type) -> Type {
-    match ty {
-        Type::Reference(reference) => Type::Reference(syn::TypeReference {
+fn shared(declared: &PatType) -> Type {
+    match (&*declared.pat, &*declared.ty) {
+        (Pat::Ident(_), Type::Reference(reference)) => Type::Reference(TypeReference {
             mutability: None,
             ..reference.clone()
         }),
-        _ => ty.clone(),
+        (_, ty) => ty.clone(),
     }
+}
+
+/// The pattern without `mut` on its bindings, which would be one too many in the entry.
+fn immutable(pattern: TokenStream) -> TokenStream {
+    let mut after_reference = false;
+    let mut kept = TokenStream::new();
+    for token in pattern {
+        let is_reference = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '&');
+        let is_mut = matches!(&token, TokenTree::Ident(word) if word == "mut");
+        match token {
+            TokenTree::Group(group) => {
+                let mut inside = Group::new(group.delimiter(), immutable(group.stream()));
+                inside.set_span(group.span());
+                kept.extend([TokenTree::Group(inside)]);
+            }
+            _ if is_mut && !after_reference => {}
+            other => kept.extend([other]),
+        }
+        after_reference = is_reference;
+    }
+    kept
 }
 
 /// The type with `'static` where a lifetime is left out: an entry borrows nothing, and may take no argument to borrow from.

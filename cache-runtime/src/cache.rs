@@ -16,7 +16,7 @@ use crate::invalidate::Unconfirmed;
 use crate::key::{Key, KeyBuilder, KeyError};
 use crate::observe::{Stats, StatsTable};
 use crate::policy::Policy;
-use crate::private::{CacheValue, Rules};
+use crate::rules::{CacheValue, Rules, decode_any};
 use crate::single_flight::Flights;
 use crate::store::{MemoryStore, RedisStore, Store};
 
@@ -145,7 +145,7 @@ impl Cache {
                 .map(|identity| (key, identity))
                 .map_err(CacheError::from),
             judge: Rules::<V>::fixed(ENTRY_TTL).into_judge::<MessagePack>(),
-            decode: crate::private::decode_any::<V, MessagePack>,
+            decode: decode_any::<V, MessagePack>,
         })
     }
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use crate::codec::{CodecError, TypeIdentity};
 use crate::error::{CacheError, StoreError};
-use crate::flow::{Budget, Engine, Verdict};
+use crate::flow::{Budget, Engine};
 use crate::key::Key;
 use crate::observe::Miss;
-use crate::private::{CacheValue, Rules};
+use crate::rules::{CacheValue, Rules, Verdict};
 
 /// The cached value of one annotated function for one key: what `get_user_entry(42)` returns.
 ///
@@ -125,8 +125,8 @@ impl<T: CacheValue, E> Entry<Result<T, E>> {
 
     /// The value for `#[updates]` to write when the function has returned.
     #[doc(hidden)]
-    pub fn stage(&self, value: &T) -> crate::private::Staged {
-        crate::private::Staged::new(self.core().clone(), self.core().judge(value))
+    pub fn stage(&self, value: &T) -> Staged {
+        Staged::new(self.core(), value)
     }
 }
 
@@ -161,8 +161,8 @@ impl<V: CacheValue> PlainEntry<V> {
 
     /// The value for `#[updates]` to write when the function has returned.
     #[doc(hidden)]
-    pub fn stage(&self, value: &V) -> crate::private::Staged {
-        crate::private::Staged::new(self.core.clone(), self.core.judge(value))
+    pub fn stage(&self, value: &V) -> Staged {
+        Staged::new(&self.core, value)
     }
 }
 
@@ -241,5 +241,27 @@ impl Core {
         let mut budget = Budget::new(self.timeout);
         let keys = std::slice::from_ref(key);
         self.engine.invalidate(&mut budget, keys).await
+    }
+}
+
+/// A value to be written through when an `#[updates]` function has returned.
+#[doc(hidden)]
+pub struct Staged {
+    pub(crate) core: Core,
+    pub(crate) verdict: Verdict,
+}
+
+impl Staged {
+    fn new<V: CacheValue>(core: &Core, value: &V) -> Self {
+        Self {
+            core: core.clone(),
+            verdict: core.judge(value),
+        }
+    }
+}
+
+impl fmt::Debug for Staged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Staged").field(&self.core.key()).finish()
     }
 }

@@ -5,26 +5,16 @@
 //! process bypasses the cache for those keys: its own callers never see what they invalidated.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::{sleep, timeout};
 
-use crate::error::StoreError;
-use crate::flow::Engine;
 use crate::key::Key;
 
 /// How many keys are kept one by one. Beyond it the whole namespace is bypassed, then cleared.
 const CAPACITY: usize = 10_000;
 /// Keys per repeated deletion.
 const BATCH: usize = 500;
-/// How long one repetition may take.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The pause after the first failed repetition; it doubles up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The deletions of one cache that the store has not confirmed.
 #[derive(Debug, Default)]
@@ -42,8 +32,11 @@ pub(crate) struct Unconfirmed {
 impl Unconfirmed {
     /// Whether calls with this key must bypass the cache.
     pub(crate) fn covers(&self, key: &Key) -> bool {
-        self.count.load(SeqCst) > 0
-            && (self.overflowed.load(SeqCst) > 0 || self.keys.lock().contains_key(key))
+        if self.len() == 0 {
+            return false;
+        }
+        let keys = self.keys.lock();
+        self.overflowed.load(SeqCst) > 0 || keys.contains_key(key)
     }
 
     /// How many deletions are unconfirmed.
@@ -51,11 +44,13 @@ impl Unconfirmed {
         self.count.load(SeqCst)
     }
 
-    fn tick(&self) -> u64 {
+    /// The next point in this process's order of deletions.
+    pub(crate) fn tick(&self) -> u64 {
         self.ticks.fetch_add(1, SeqCst) + 1
     }
 
-    fn add(&self, added: &[Key]) {
+    /// Keeps deletions until they are confirmed.
+    pub(crate) fn add(&self, added: &[Key]) {
         let mut keys = self.keys.lock();
         let tick = self.tick();
         for key in added {
@@ -74,7 +69,7 @@ impl Unconfirmed {
     }
 
     /// Forgets deletions that were added up to `tick`: a later one has been confirmed.
-    fn remove<'a>(&self, removed: impl IntoIterator<Item = &'a Key>, tick: u64) {
+    pub(crate) fn remove<'a>(&self, removed: impl IntoIterator<Item = &'a Key>, tick: u64) {
         if self.len() == 0 {
             return;
         }
@@ -87,11 +82,27 @@ impl Unconfirmed {
         self.recount(&keys);
     }
 
-    fn cleared(&self, tick: u64) {
+    /// The tick of the overflow, if the whole namespace has to be cleared.
+    pub(crate) fn overflow(&self) -> Option<u64> {
+        Some(self.overflowed.load(SeqCst)).filter(|tick| *tick > 0)
+    }
+
+    /// The namespace has been cleared after the overflow at `tick`.
+    pub(crate) fn cleared(&self, tick: u64) {
         let keys = self.keys.lock();
         // A further overflow while the namespace was being cleared asks for another clearing.
         let _ = self.overflowed.compare_exchange(tick, 0, SeqCst, SeqCst);
         self.recount(&keys);
+    }
+
+    /// Whether the caller is now the one who repeats the deletions.
+    pub(crate) fn take_turn(&self) -> bool {
+        self.len() > 0 && !self.repeating.swap(true, SeqCst)
+    }
+
+    /// The caller repeats no more.
+    pub(crate) fn end_turn(&self) {
+        self.repeating.store(false, SeqCst);
     }
 
     fn recount(&self, keys: &HashMap<Key, u64>) {
@@ -99,104 +110,67 @@ impl Unconfirmed {
         self.count.store(keys.len() + overflow, SeqCst);
     }
 
-    fn batch(&self) -> Vec<Key> {
+    /// Some of the keys whose deletions are unconfirmed.
+    pub(crate) fn batch(&self) -> Vec<Key> {
         self.keys.lock().keys().take(BATCH).cloned().collect()
     }
 }
 
-/// Deletions on their way. Dropped before they are acknowledged, they are repeated.
-#[derive(Debug)]
-pub(crate) struct Unacknowledged<'a> {
-    engine: &'a Arc<Engine>,
-    keys: &'a [Key],
-    since: u64,
-    acknowledged: bool,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<'a> Unacknowledged<'a> {
-    pub(crate) fn new(engine: &'a Arc<Engine>, keys: &'a [Key]) -> Self {
-        Self {
-            engine,
-            keys,
-            since: engine.unconfirmed.tick(),
-            acknowledged: false,
-        }
+    fn keys(numbers: std::ops::Range<usize>) -> Vec<Key> {
+        numbers.map(|n| Key::raw("test", &n.to_string())).collect()
     }
 
-    /// The store has confirmed them, and with them all earlier ones of these keys.
-    pub(crate) fn acknowledge(mut self) {
-        self.acknowledged = true;
-        self.engine.unconfirmed.remove(self.keys, self.since);
-    }
-}
-
-impl Drop for Unacknowledged<'_> {
-    fn drop(&mut self) {
-        if !self.acknowledged {
-            self.engine.invalidate_in_background(self.keys);
-        }
-    }
-}
-
-impl Engine {
-    /// Deletes entries without waiting for it; until it is confirmed the keys are bypassed.
-    pub(crate) fn invalidate_in_background(self: &Arc<Self>, keys: &[Key]) {
-        for key in keys {
-            self.flights.fence(key);
-        }
-        self.unconfirmed.add(keys);
-        self.confirm_in_background();
+    #[test]
+    fn a_key_is_covered_until_a_deletion_after_it_is_confirmed() {
+        let unconfirmed = Unconfirmed::default();
+        let key = &keys(0..1);
+        let before = unconfirmed.tick();
+        unconfirmed.add(key);
+        assert!(unconfirmed.covers(&key[0]));
+        unconfirmed.remove(key, before);
+        assert!(
+            unconfirmed.covers(&key[0]),
+            "that deletion was sent earlier"
+        );
+        unconfirmed.remove(key, unconfirmed.tick());
+        assert!(!unconfirmed.covers(&key[0]));
+        assert_eq!(unconfirmed.len(), 0);
     }
 
-    /// Sees to it that somebody repeats the unconfirmed deletions. Outside a runtime nobody can:
-    /// the next call that is bypassed for their sake tries again.
-    pub(crate) fn confirm_in_background(self: &Arc<Self>) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
-        if self.unconfirmed.len() > 0 && !self.unconfirmed.repeating.swap(true, SeqCst) {
-            let turn = Turn(self.clone());
-            runtime.spawn(async move { turn.0.confirm().await });
-        }
+    #[test]
+    fn too_many_keys_cover_everything_until_the_namespace_is_cleared() {
+        let unconfirmed = Unconfirmed::default();
+        unconfirmed.add(&keys(0..CAPACITY));
+        let other = &keys(CAPACITY..CAPACITY + 1);
+        assert!(!unconfirmed.covers(&other[0]));
+        unconfirmed.add(&keys(CAPACITY + 1..CAPACITY + 2));
+        let first = unconfirmed.overflow().expect("too many");
+        assert!(unconfirmed.covers(&other[0]));
+
+        unconfirmed.add(&keys(0..CAPACITY + 1));
+        unconfirmed.cleared(first);
+        assert!(
+            unconfirmed.covers(&other[0]),
+            "it overflowed again meanwhile"
+        );
+        let second = unconfirmed.overflow().expect("too many again");
+        unconfirmed.cleared(second);
+        assert_eq!(unconfirmed.len(), 0);
+        assert!(!unconfirmed.covers(&other[0]));
     }
 
-    /// Repeats the unconfirmed deletions until none is left. Cancel safe.
-    pub(crate) async fn confirm(&self) {
-        let mut pause = FIRST_PAUSE;
-        while self.unconfirmed.len() > 0 {
-            match timeout(PATIENCE, self.repeat_deletions()).await {
-                Ok(Ok(())) => pause = FIRST_PAUSE,
-                Ok(Err(_)) | Err(_) => {
-                    sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-            }
-        }
-    }
-
-    async fn repeat_deletions(&self) -> Result<(), StoreError> {
-        let overflowed = self.unconfirmed.overflowed.load(SeqCst);
-        if overflowed > 0 {
-            self.store.clear(&format!("{}:*", self.namespace)).await?;
-            self.unconfirmed.cleared(overflowed);
-        }
-        let since = self.unconfirmed.tick();
-        let batch = self.unconfirmed.batch();
-        if !batch.is_empty() {
-            self.store.delete(&batch).await?;
-            self.unconfirmed.remove(&batch, since);
-        }
-        Ok(())
-    }
-}
-
-/// Somebody's turn at repeating deletions; it ends also when its runtime does.
-struct Turn(Arc<Engine>);
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.0.unconfirmed.repeating.store(false, SeqCst);
-        // Whatever was added after the last look found a repeater that was about to leave.
-        self.0.confirm_in_background();
+    #[test]
+    fn one_at_a_time_repeats_and_only_if_there_is_something_to_repeat() {
+        let unconfirmed = Unconfirmed::default();
+        assert!(!unconfirmed.take_turn());
+        unconfirmed.add(&keys(0..1));
+        assert!(unconfirmed.take_turn());
+        assert!(!unconfirmed.take_turn());
+        unconfirmed.end_turn();
+        assert!(unconfirmed.take_turn());
     }
 }

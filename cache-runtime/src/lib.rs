@@ -58,6 +58,7 @@ mod observe;
 mod policy;
 mod private;
 mod resilience;
+mod rules;
 mod single_flight;
 mod site;
 mod store;
@@ -75,6 +76,7 @@ pub use key::{Key, KeyBuilder};
 pub use key::{KeyError, Secret};
 pub use observe::{Bypass, FunctionStats, NotStored, Outcome, Stats};
 pub use policy::{Policy, SingleFlight};
+pub use rules::CacheValue;
 
 #[doc(hidden)]
 pub mod __private {

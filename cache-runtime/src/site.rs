@@ -20,6 +20,9 @@ pub struct Site {
     id: OnceLock<usize>,
 }
 
+/// Two functions of one module can share a name (`A::get`, `B::get`) but not a line.
+type Place = (&'static str, &'static str, &'static str, u32);
+
 impl Site {
     /// `template` is empty for a default key.
     pub const fn new(
@@ -42,13 +45,10 @@ impl Site {
     /// A small number, the same for all statics of one annotated function in this process.
     pub(crate) fn id(&self) -> usize {
         *self.id.get_or_init(|| {
-            static IDS: LazyLock<Mutex<HashMap<[&'static str; 3], usize>>> =
-                LazyLock::new(Mutex::default);
+            static IDS: LazyLock<Mutex<HashMap<Place, usize>>> = LazyLock::new(Mutex::default);
             let mut ids = IDS.lock();
             let next = ids.len();
-            // Two functions of one file can share a name (`A::get`, `B::get`) but not a place.
-            let place: &'static str = format!("{}:{}", self.file, self.line).leak();
-            *ids.entry([self.module, self.function, place])
+            *ids.entry((self.module, self.function, self.file, self.line))
                 .or_insert(next)
         })
     }

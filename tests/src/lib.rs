@@ -15,4 +15,4 @@ mod wait;
 
 pub use proxy::{Mode, Proxy};
 pub use server::{Commands, RedisServer};
-pub use wait::{PATIENCE, eventually, within};
+pub use wait::{PATIENCE, briefly, eventually, within};

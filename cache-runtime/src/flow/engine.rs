@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Budget, Verdict};
+use super::Budget;
+use super::invalidation::Unacknowledged;
 use crate::codec::TypeIdentity;
 use crate::envelope::{self, Meta, Spans};
 use crate::error::{CacheError, StoreError};
-use crate::invalidate::{Unacknowledged, Unconfirmed};
+use crate::invalidate::Unconfirmed;
 use crate::key::Key;
 use crate::observe::{Miss, StatsTable};
 use crate::policy::Policy;
+use crate::rules::Verdict;
 use crate::single_flight::Flights;
 use crate::store::Store;
 

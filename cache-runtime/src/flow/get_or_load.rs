@@ -6,13 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::{Budget, Engine, Verdict};
+use super::{Budget, Engine};
 use crate::call::{Control, Loading, Mode};
 use crate::codec::TypeIdentity;
 use crate::envelope::Rejected;
 use crate::key::Key;
 use crate::observe::{Advice, Bypass, Event, Miss, NotStored, Outcome, SiteStats};
 use crate::policy::{Policy, SingleFlight};
+use crate::rules::Verdict;
 use crate::single_flight::{Landing, Lead, Role, SharedError, Waiter};
 
 /// One call of an annotated function, with everything that types decide already decided.

@@ -42,10 +42,9 @@ mod write;
 
 pub use argument::{Arg, KeyArgument};
 pub use plan::{KeyPlan, Plan};
-pub use probe::{CacheValue, Cacheable, Errors, OptionValue, Probe, Returns, Sharing, Success};
-pub use write::{Staged, Write};
+pub use probe::{Cacheable, Errors, OptionValue, Probe, Returns, Sharing, Success};
+pub use write::Write;
 
-pub(crate) use plan::{Rules, decode_any};
-
+pub use crate::entry::Staged;
 pub use crate::key::KeyBuilder;
 pub use crate::site::Site;

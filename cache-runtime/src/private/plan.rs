@@ -1,22 +1,20 @@
 //! [`Plan`]: what one attribute says about one call.
 
-use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CacheValue, OptionValue, Returns, Sharing};
+use super::{OptionValue, Returns, Sharing};
 use crate::cache::Cache;
 use crate::call::Loading;
-use crate::codec::{Codec, CodecError, MessagePack, TypeIdentity, type_identity};
+use crate::codec::{Codec, MessagePack, TypeIdentity, type_identity};
 use crate::entry::{Core, Entry};
-use crate::envelope;
 use crate::error::CacheError;
-use crate::flow::{Call, Flow, Step, Verdict};
+use crate::flow::{Call, Flow, Step};
 use crate::key::{Key, KeyBuilder, KeyError};
-use crate::observe::{Advice, Bypass, NotStored};
+use crate::observe::{Advice, Bypass};
 use crate::policy::Policy;
+use crate::rules::{Rules, Ttl, decode_any};
 use crate::site::Site;
 
 /// What one attribute says about one call, built in the order the macro writes it.
@@ -232,12 +230,6 @@ impl<S: Returns, C> fmt::Debug for Plan<S, C> {
     }
 }
 
-pub(crate) fn decode_any<V: CacheValue, C: Codec>(
-    payload: &[u8],
-) -> Result<Box<dyn Any>, CodecError> {
-    C::decode::<V>(payload).map(|value| Box::new(value) as Box<dyn Any>)
-}
-
 /// A key to be rendered: from a template, or from the function's path and arguments.
 #[derive(Debug)]
 #[must_use]
@@ -262,86 +254,5 @@ impl KeyPlan {
     pub fn path(self, generics: &str) -> KeyBuilder {
         let path = self.site.path(self.scope);
         self.key.field(format_args!("{path}{generics}"))
-    }
-}
-
-/// Whether a value is stored, and for how long.
-pub(crate) struct Rules<V> {
-    ttl: Ttl<V>,
-    none_ttl: Option<Duration>,
-    cache_if: Option<fn(&V) -> bool>,
-    is_none: fn(&V) -> bool,
-}
-
-enum Ttl<V> {
-    Fixed(Duration),
-    Of(fn(&V) -> Duration),
-}
-
-impl<V> Clone for Ttl<V> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<V> Copy for Ttl<V> {}
-
-impl<V> Clone for Rules<V> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<V> Copy for Rules<V> {}
-
-impl<V: CacheValue> Rules<V> {
-    pub(crate) fn fixed(ttl: Duration) -> Self {
-        Self {
-            ttl: Ttl::Fixed(ttl),
-            none_ttl: None,
-            cache_if: None,
-            is_none: |_| false,
-        }
-    }
-
-    fn judge<C: Codec>(&self, value: &V) -> Verdict {
-        let ttl = match self.lifetime(value) {
-            Ok(ttl) => ttl,
-            Err(reason) => return Verdict::Leave(reason),
-        };
-        let mut buffer = envelope::start();
-        match C::encode(value, &mut buffer) {
-            Ok(()) => Verdict::Store { buffer, ttl },
-            Err(error) => Verdict::Refuse(error),
-        }
-    }
-
-    pub(crate) fn into_judge<C: Codec>(
-        self,
-    ) -> Arc<dyn Fn(&dyn Any) -> Verdict + Send + Sync + 'static> {
-        Arc::new(move |value| match value.downcast_ref::<V>() {
-            Some(value) => self.judge::<C>(value),
-            // Unreachable: the entry is typed by `V`.
-            None => Verdict::Leave(NotStored::Refused),
-        })
-    }
-
-    fn lifetime(&self, value: &V) -> Result<Duration, NotStored> {
-        let none = (self.is_none)(value);
-        let ttl = match (none, self.none_ttl) {
-            (true, None) => return Err(NotStored::None),
-            _ if self.cache_if.is_some_and(|cache_if| !cache_if(value)) => {
-                return Err(NotStored::Declined);
-            }
-            (true, Some(ttl)) => ttl,
-            (false, _) => match self.ttl {
-                Ttl::Fixed(ttl) => ttl,
-                Ttl::Of(ttl) => ttl(value),
-            },
-        };
-        if ttl < Duration::from_millis(1) {
-            return Err(NotStored::NoTtl);
-        }
-        Ok(ttl)
     }
 }

@@ -13,13 +13,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Plan;
+use crate::rules::CacheValue;
 use crate::single_flight::SharedError;
 use crate::site::Site;
-
-/// What can be cached: everything serde can write and read back.
-pub trait CacheValue: Serialize + DeserializeOwned + 'static {}
-
-impl<T: Serialize + DeserializeOwned + 'static> CacheValue for T {}
 
 /// Never implemented: demanded of a value that cannot be cached, for the sake of one good message.
 #[diagnostic::on_unimplemented(

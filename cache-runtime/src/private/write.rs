@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::Cache;
-use crate::entry::{Core, Entry};
-use crate::flow::{Budget, Engine, Verdict};
+use crate::entry::{Entry, Staged};
+use crate::flow::{Budget, Engine};
 use crate::key::{Key, KeyBuilder, KeyError};
 
 /// One run of a writing function, and the entries it makes outdated.
@@ -29,12 +29,6 @@ struct Target {
     engine: Arc<Engine>,
     key: Key,
     timeout: Duration,
-}
-
-/// A value to be written through.
-pub struct Staged {
-    core: Core,
-    verdict: Verdict,
 }
 
 impl Default for Write {
@@ -177,17 +171,5 @@ impl Drop for Write {
 impl Target {
     fn is(&self, engine: &Arc<Engine>, key: &Key) -> bool {
         Arc::ptr_eq(&self.engine, engine) && self.key == *key
-    }
-}
-
-impl Staged {
-    pub(crate) fn new(core: Core, verdict: Verdict) -> Self {
-        Self { core, verdict }
-    }
-}
-
-impl std::fmt::Debug for Staged {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Staged").field(&self.core.key()).finish()
     }
 }

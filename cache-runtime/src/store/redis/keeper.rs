@@ -177,11 +177,19 @@ impl Keeper {
     }
 }
 
-/// Ends with its runtime, mostly: the next caller starts another.
+/// A keeper ends with its runtime, and the next caller starts another. If it ends by a panic in
+/// the client library, callers fail at once, until one of them adopts the overdue probe: starting
+/// another keeper for each would panic as often.
 impl Drop for Keeper {
     fn drop(&mut self) {
-        if self.publish(State::Vacant) {
-            self.shared.breaker().probe_succeeded();
+        let breaker = self.shared.breaker();
+        if std::thread::panicking() {
+            let reason = StoreError::new(StoreErrorKind::Other, "the connecting task panicked");
+            if self.publish(State::Down(reason.clone())) {
+                breaker.probe_failed(reason, Instant::now());
+            }
+        } else if self.publish(State::Vacant) {
+            breaker.probe_succeeded();
         }
     }
 }

@@ -1,0 +1,113 @@
+//! Deletions on their way, and their repetition until the store confirms them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::{sleep, timeout};
+
+use super::Engine;
+use crate::error::StoreError;
+use crate::key::Key;
+
+/// How long one repetition may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The pause after the first failed repetition; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Deletions on their way. Dropped before they are acknowledged, they are repeated.
+#[derive(Debug)]
+pub(crate) struct Unacknowledged<'a> {
+    engine: &'a Arc<Engine>,
+    keys: &'a [Key],
+    since: u64,
+    acknowledged: bool,
+}
+
+impl<'a> Unacknowledged<'a> {
+    pub(crate) fn new(engine: &'a Arc<Engine>, keys: &'a [Key]) -> Self {
+        Self {
+            engine,
+            keys,
+            since: engine.unconfirmed.tick(),
+            acknowledged: false,
+        }
+    }
+
+    /// The store has confirmed them, and with them all earlier ones of these keys.
+    pub(crate) fn acknowledge(mut self) {
+        self.acknowledged = true;
+        self.engine.unconfirmed.remove(self.keys, self.since);
+    }
+}
+
+impl Drop for Unacknowledged<'_> {
+    fn drop(&mut self) {
+        if !self.acknowledged {
+            self.engine.invalidate_in_background(self.keys);
+        }
+    }
+}
+
+impl Engine {
+    /// Deletes entries without waiting for it; until it is confirmed the keys are bypassed.
+    pub(crate) fn invalidate_in_background(self: &Arc<Self>, keys: &[Key]) {
+        for key in keys {
+            self.flights.fence(key);
+        }
+        self.unconfirmed.add(keys);
+        self.confirm_in_background();
+    }
+
+    /// Sees to it that somebody repeats the unconfirmed deletions. Outside a runtime nobody can:
+    /// the next call that is bypassed for their sake tries again.
+    pub(crate) fn confirm_in_background(self: &Arc<Self>) {
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        if self.unconfirmed.take_turn() {
+            let turn = Turn(self.clone());
+            runtime.spawn(async move { turn.0.confirm().await });
+        }
+    }
+
+    /// Repeats the unconfirmed deletions until none is left. Cancel safe.
+    pub(crate) async fn confirm(&self) {
+        let mut pause = FIRST_PAUSE;
+        while self.unconfirmed.len() > 0 {
+            match timeout(PATIENCE, self.repeat_deletions()).await {
+                Ok(Ok(())) => pause = FIRST_PAUSE,
+                Ok(Err(_)) | Err(_) => {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    async fn repeat_deletions(&self) -> Result<(), StoreError> {
+        if let Some(overflow) = self.unconfirmed.overflow() {
+            self.store.clear(&format!("{}:*", self.namespace)).await?;
+            self.unconfirmed.cleared(overflow);
+        }
+        let since = self.unconfirmed.tick();
+        let batch = self.unconfirmed.batch();
+        if !batch.is_empty() {
+            self.store.delete(&batch).await?;
+            self.unconfirmed.remove(&batch, since);
+        }
+        Ok(())
+    }
+}
+
+/// Somebody's turn at repeating deletions; it ends also when its runtime does.
+struct Turn(Arc<Engine>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.unconfirmed.end_turn();
+        // Whatever was added after the last look found a repeater that was about to leave.
+        self.0.confirm_in_background();
+    }
+}

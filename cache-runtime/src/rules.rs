@@ -1,0 +1,119 @@
+//! [`Rules`]: whether a value is stored, for how long, and as which bytes.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec::{Codec, CodecError};
+use crate::envelope;
+use crate::observe::NotStored;
+
+/// What can be cached: everything serde can write and read back.
+pub trait CacheValue: Serialize + DeserializeOwned + 'static {}
+
+impl<T: Serialize + DeserializeOwned + 'static> CacheValue for T {}
+
+/// What is to become of a value that was loaded or is to be written through.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Store it: an envelope's buffer with the payload in it.
+    Store { buffer: Vec<u8>, ttl: Duration },
+    /// Do not store it.
+    Leave(NotStored),
+    /// It cannot be stored: it would not read back.
+    Refuse(CodecError),
+}
+
+/// Whether a value is stored, and for how long.
+pub(crate) struct Rules<V> {
+    pub(crate) ttl: Ttl<V>,
+    /// Caches `None`, this long.
+    pub(crate) none_ttl: Option<Duration>,
+    pub(crate) cache_if: Option<fn(&V) -> bool>,
+    pub(crate) is_none: fn(&V) -> bool,
+}
+
+/// How long a value is fresh.
+pub(crate) enum Ttl<V> {
+    Fixed(Duration),
+    Of(fn(&V) -> Duration),
+}
+
+impl<V> Clone for Ttl<V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for Ttl<V> {}
+
+impl<V> Clone for Rules<V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for Rules<V> {}
+
+impl<V: CacheValue> Rules<V> {
+    pub(crate) fn fixed(ttl: Duration) -> Self {
+        Self {
+            ttl: Ttl::Fixed(ttl),
+            none_ttl: None,
+            cache_if: None,
+            is_none: |_| false,
+        }
+    }
+
+    pub(crate) fn judge<C: Codec>(&self, value: &V) -> Verdict {
+        let ttl = match self.lifetime(value) {
+            Ok(ttl) => ttl,
+            Err(reason) => return Verdict::Leave(reason),
+        };
+        let mut buffer = envelope::start();
+        match C::encode(value, &mut buffer) {
+            Ok(()) => Verdict::Store { buffer, ttl },
+            Err(error) => Verdict::Refuse(error),
+        }
+    }
+
+    pub(crate) fn into_judge<C: Codec>(
+        self,
+    ) -> Arc<dyn Fn(&dyn Any) -> Verdict + Send + Sync + 'static> {
+        Arc::new(move |value| match value.downcast_ref::<V>() {
+            Some(value) => self.judge::<C>(value),
+            // Unreachable: the entry is typed by `V`.
+            None => Verdict::Leave(NotStored::Refused),
+        })
+    }
+
+    /// Values that would live for less than a millisecond, the stores' unit, are not stored.
+    fn lifetime(&self, value: &V) -> Result<Duration, NotStored> {
+        let none = (self.is_none)(value);
+        let ttl = match (none, self.none_ttl) {
+            (true, None) => return Err(NotStored::None),
+            _ if self.cache_if.is_some_and(|cache_if| !cache_if(value)) => {
+                return Err(NotStored::Declined);
+            }
+            (true, Some(ttl)) => ttl,
+            (false, _) => match self.ttl {
+                Ttl::Fixed(ttl) => ttl,
+                Ttl::Of(ttl) => ttl(value),
+            },
+        };
+        if ttl < Duration::from_millis(1) {
+            return Err(NotStored::NoTtl);
+        }
+        Ok(ttl)
+    }
+}
+
+/// Decodes behind a function pointer, for entries, which do not name the codec.
+pub(crate) fn decode_any<V: CacheValue, C: Codec>(
+    payload: &[u8],
+) -> Result<Box<dyn Any>, CodecError> {
+    C::decode::<V>(payload).map(|value| Box::new(value) as Box<dyn Any>)
+}

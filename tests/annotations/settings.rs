@@ -1,0 +1,186 @@
+//! The arguments of `#[cached]`, and attributes beside it.
+
+use super::*;
+
+const LOCAL: Policy = Policy::DEFAULT.timeout(Duration::from_millis(250));
+
+#[derive(Clone)]
+struct App {
+    cache: Cache,
+    ttl: Duration,
+}
+
+impl App {
+    #[cached(ttl = self.ttl, key = "app:{id}", skip(self), cache = self.cache, policy = LOCAL)]
+    async fn load(&self, id: u64) -> u64 {
+        tokio::task::yield_now().await;
+        id
+    }
+}
+
+#[cached(ttl = "1h30m", key = "state:{id}", skip(app), cache = app.cache.clone())]
+async fn stateful(app: &App, id: u64) -> u64 {
+    let _ = app.ttl;
+    id
+}
+
+#[tokio::test]
+async fn the_cache_may_be_an_expression() {
+    let app = App {
+        cache: Cache::memory(),
+        ttl: Duration::from_mins(1),
+    };
+    assert_eq!(served(app.load(1)).await, Outcome::Loaded);
+    assert_eq!(served(app.load(1)).await, Outcome::Hit);
+    // The entry takes what the expression needs.
+    assert_eq!(app.load_entry(1).peek().await.ok(), Some(Some(1)));
+    assert_eq!(stateful(&app, 2).await, 2);
+    assert_eq!(stateful_entry(&app, 2).peek().await.ok(), Some(Some(2)));
+    // Nothing went to the cache in force elsewhere.
+    assert_eq!(
+        alone(async { Cache::current().entry::<u64>("app:1").peek().await.ok() }).await,
+        Some(None)
+    );
+    let spawned = tokio::spawn(async move { stateful(&app, 3).await });
+    assert_eq!(spawned.await.ok(), Some(3));
+}
+
+#[cached(ttl_with = |user| Duration::from_secs(user.id), key = "user:{id}", cache_if = known, codec = Json)]
+async fn user(id: u64) -> Result<User, Missing> {
+    Ok(User {
+        id,
+        name: if id > 9 {
+            "known".into()
+        } else {
+            String::new()
+        },
+    })
+}
+
+const fn known(user: &User) -> bool {
+    !user.name.is_empty()
+}
+
+#[cached(ttl = 300, none_ttl = "250ms", key = "maybe:{id}", bypass_if = fresh || id == 0, skip(fresh))]
+async fn maybe(id: u64, fresh: bool) -> Result<Option<u64>, Missing> {
+    Ok((id > 5).then_some(id))
+}
+
+#[tokio::test]
+async fn every_setting_reaches_the_runtime() {
+    use cache_runtime::{Bypass, NotStored};
+    alone(async {
+        assert_eq!(
+            served(user(3)).await,
+            Outcome::NotStored(NotStored::Declined)
+        );
+        assert_eq!(served(user(30)).await, Outcome::Loaded);
+        assert_eq!(served(user(30)).await, Outcome::Hit);
+        assert_eq!(served(maybe(1, false)).await, Outcome::Loaded);
+        assert_eq!(served(maybe(1, false)).await, Outcome::Hit);
+        assert_eq!(
+            served(maybe(1, true)).await,
+            Outcome::Bypassed(Bypass::Asked)
+        );
+        assert_eq!(
+            served(maybe(0, false)).await,
+            Outcome::Bypassed(Bypass::Asked)
+        );
+        // What only `bypass_if` needs is no argument of the entry.
+        assert_eq!(maybe_entry(1).peek().await.ok(), Some(Some(None)));
+    })
+    .await;
+}
+
+struct Hex;
+
+impl Codec for Hex {
+    const NAME: &'static str = "hex";
+
+    fn encode<T: Serialize + ?Sized>(
+        value: &T,
+        out: &mut Vec<u8>,
+    ) -> Result<(), cache_runtime::CodecError> {
+        Json::encode(value, out)
+    }
+
+    fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, cache_runtime::CodecError> {
+        Json::decode(bytes)
+    }
+}
+
+/// An entry under another name, with a codec of the user's.
+#[cached(ttl = 300, key = "renamed:{type}:{loop}", codec = Hex, entry = by_type)]
+async fn renamed(r#type: u64, r#loop: u64) -> u64 {
+    r#type + r#loop
+}
+
+#[tokio::test]
+async fn the_entry_can_be_renamed_and_names_can_be_raw() {
+    alone(async {
+        assert_eq!(renamed(1, 2).await, 3);
+        assert_eq!(by_type(1, 2).peek().await.ok(), Some(Some(3)));
+        assert_eq!(by_type(1, 2).key(), "cache:renamed:1:2");
+    })
+    .await;
+}
+
+/// Documented, conditional, and instrumented from both sides.
+#[tracing::instrument(skip_all)]
+#[cached(ttl = 300, key = "inside:{id}")]
+#[must_use = "attributes stay on the function"]
+async fn instrumented_outside(id: u64) -> Result<u64, Missing> {
+    Ok(id)
+}
+
+#[cached(ttl = 300, key = "outside:{id}")]
+#[doc = "An attribute after ours."]
+#[tracing::instrument(skip_all, err(Debug))]
+#[inline]
+async fn instrumented_inside(id: u64) -> Result<u64, Missing> {
+    Ok(id)
+}
+
+#[cached(ttl = 300, key = "gone:{id}")]
+#[cfg(not(test))]
+async fn gone(id: u64) -> NoSuchType {
+    NoSuchFunction(id)
+}
+
+#[cached(ttl = 300, key = "kept:{id}")]
+#[cfg(test)]
+async fn kept(id: u64) -> u64 {
+    id
+}
+
+#[tokio::test]
+async fn attributes_beside_ours_are_kept_in_either_order() {
+    alone(async {
+        assert_eq!(instrumented_outside(1).await, Ok(1));
+        assert_eq!(served(instrumented_outside(1)).await, Outcome::Hit);
+        assert_eq!(instrumented_inside(2).await, Ok(2));
+        assert_eq!(
+            instrumented_inside_entry(2).peek().await.ok(),
+            Some(Some(2))
+        );
+        assert_eq!(kept(3).await, 3);
+        assert_eq!(kept_entry(3).key(), "cache:kept:3");
+    })
+    .await;
+}
+
+macro_rules! cached_function {
+    ($name:ident, $ttl:expr, $prefix:literal, $argument:ident) => {
+        #[cached(ttl = $ttl, key = $prefix)]
+        async fn $name($argument: u64) -> u64 {
+            $argument
+        }
+    };
+}
+
+cached_function!(from_macro, "5m", "macro:{id}", id);
+
+#[tokio::test]
+async fn literals_may_come_through_a_macro() {
+    alone(async { assert_eq!(from_macro(4).await, 4) }).await;
+}

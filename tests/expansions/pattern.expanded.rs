@@ -1,0 +1,64 @@
+async fn route(Leg { from, mut to, .. }: Leg) -> Option<Route> {
+    let plan = {
+        use ::cache_runtime::__private::{self as __cache, Returns as _};
+        static __SITE: __cache::Site = __cache::Site::new(
+            ::core::module_path!(),
+            "route",
+            "route:{from.lat}:{from.lon}:{to:?}",
+            ::core::file!(),
+            ::core::line!(),
+        );
+        __cache::Probe::<Option<Route>>::new()
+            .shape()
+            .plan(&__SITE, &|| ())
+            .key(|key| {
+                key
+                    .text("route:")
+                    .field(::core::format_args!("{}", from.lat))
+                    .text(":")
+                    .field(::core::format_args!("{}", from.lon))
+                    .text(":")
+                    .field(::core::format_args!("{:?}", to))
+            })
+            .ttl(::core::time::Duration::new(60, 0))
+            .share_errors(__cache::Errors::<Option<Route>>::new().sharing())
+    };
+    plan.get_or_load(async move {
+            if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<
+                Option<Route>,
+            > {
+                return typed;
+            }
+            {
+                to.normalize();
+                plan(from, to).await
+            }
+        })
+        .await
+}
+/// The entry of `route` for these arguments: reads, stores and invalidates its value without calling it.
+#[must_use = "an entry does nothing until one of its methods is called"]
+fn route_entry(Leg { from, to, .. }: Leg) -> ::cache_runtime::Entry<Option<Route>> {
+    use ::cache_runtime::__private::{self as __cache, Returns as _};
+    static __SITE: __cache::Site = __cache::Site::new(
+        ::core::module_path!(),
+        "route",
+        "route:{from.lat}:{from.lon}:{to:?}",
+        ::core::file!(),
+        ::core::line!(),
+    );
+    __cache::Probe::<Option<Route>>::new()
+        .shape()
+        .plan(&__SITE, &|| ())
+        .key(|key| {
+            key
+                .text("route:")
+                .field(::core::format_args!("{}", from.lat))
+                .text(":")
+                .field(::core::format_args!("{}", from.lon))
+                .text(":")
+                .field(::core::format_args!("{:?}", to))
+        })
+        .ttl(::core::time::Duration::new(60, 0))
+        .entry()
+}

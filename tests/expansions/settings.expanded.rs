@@ -1,0 +1,58 @@
+async fn fetch_token(client: &str, fresh: bool) -> Result<Option<Token>, AuthError> {
+    let plan = {
+        use ::cache_runtime::__private::{self as __cache, Returns as _};
+        static __SITE: __cache::Site = __cache::Site::new(
+            ::core::module_path!(),
+            "fetch_token",
+            "token:{client}",
+            ::core::file!(),
+            ::core::line!(),
+        );
+        __cache::Probe::<Result<Option<Token>, AuthError>>::new()
+            .shape()
+            .plan(&__SITE, &|| ())
+            .key(|key| key.text("token:").field(::core::format_args!("{}", client)))
+            .ttl_with(|token: &Token| token.lifetime())
+            .none_ttl(::core::time::Duration::new(30, 0))
+            .cache_if(|token| token.is_some())
+            .codec::<Json>()
+            .policy(&(AUTH))
+            .bypass(fresh)
+            .share_errors(
+                __cache::Errors::<Result<Option<Token>, AuthError>>::new().sharing(),
+            )
+    };
+    plan.get_or_load(async move {
+            if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<
+                Result<Option<Token>, AuthError>,
+            > {
+                return typed;
+            }
+            { exchange(client).await }
+        })
+        .await
+}
+/// The entry of `fetch_token` for these arguments: reads, stores and invalidates its value without calling it.
+#[must_use = "an entry does nothing until one of its methods is called"]
+fn client_token(
+    client: &str,
+) -> ::cache_runtime::Entry<Result<Option<Token>, AuthError>> {
+    use ::cache_runtime::__private::{self as __cache, Returns as _};
+    static __SITE: __cache::Site = __cache::Site::new(
+        ::core::module_path!(),
+        "fetch_token",
+        "token:{client}",
+        ::core::file!(),
+        ::core::line!(),
+    );
+    __cache::Probe::<Result<Option<Token>, AuthError>>::new()
+        .shape()
+        .plan(&__SITE, &|| ())
+        .key(|key| key.text("token:").field(::core::format_args!("{}", client)))
+        .ttl_with(|token: &Token| token.lifetime())
+        .none_ttl(::core::time::Duration::new(30, 0))
+        .cache_if(|token| token.is_some())
+        .codec::<Json>()
+        .policy(&(AUTH))
+        .entry()
+}

@@ -1,0 +1,27 @@
+async fn insert_user(state: &State, user: NewUser) -> Result<(User, Receipt), DbError> {
+    let mut write = ::cache_runtime::__private::Write::new().cache(&(state.cache));
+    let output = write
+        .run(async move {
+            if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<
+                Result<(User, Receipt), DbError>,
+            > {
+                return typed;
+            }
+            { state.insert(user).await }
+        })
+        .await;
+    if let Some(ret) = ::cache_runtime::__private::Success::<
+        Result<(User, Receipt), DbError>,
+    >::new()
+        .of(&output)
+    {
+        let entry_0 = write.entry(|| users::get_entry(ret.0.id));
+        write.target(&entry_0);
+        write.update(entry_0.stage(&ret.0));
+        write.tag(|key| key.text("users:").field(::core::format_args!("{}", ret.0.org)));
+        write.succeeded().await;
+    } else {
+        write.failed().await;
+    }
+    output
+}
