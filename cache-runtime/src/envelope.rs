@@ -68,7 +68,7 @@ pub struct Meta {
 }
 
 /// The generation of one tag when the load began.
-pub type Generation = [u8; GENERATION];
+pub(crate) type Generation = [u8; GENERATION];
 
 /// An envelope that holds the value of the right key and type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub struct Opened {
     /// Shares the memory of the whole envelope.
     pub payload: Bytes,
     /// Generations of the value's tags, in the order of the tags.
-    pub generations: Vec<Generation>,
+    pub(crate) generations: Vec<Generation>,
     /// The rest of the header.
     pub meta: Meta,
 }
@@ -114,7 +114,7 @@ pub fn start() -> Vec<u8> {
 /// Room for the header, then the generations of the value's tags, at most `u16::MAX` of them; the
 /// codec appends the payload after them.
 #[must_use]
-pub fn start_tagged(generations: &[Generation]) -> Vec<u8> {
+pub(crate) fn start_tagged(generations: &[Generation]) -> Vec<u8> {
     let generations = generations
         .get(..usize::from(u16::MAX))
         .unwrap_or(generations);

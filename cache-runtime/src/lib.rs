@@ -85,5 +85,5 @@ pub mod __private {
     pub use crate::private::*;
 }
 
-#[cfg(feature = "test-util")]
+#[doc(hidden)]
 pub mod test_util;

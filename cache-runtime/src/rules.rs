@@ -45,6 +45,12 @@ pub(crate) struct Rules<V> {
     pub(crate) is_none: fn(&V) -> bool,
 }
 
+/// [`Rules::judge`] for entries, which name neither the codec nor, in one type, the value.
+pub(crate) type Judge = Arc<dyn Fn(&dyn Any) -> Verdict + Send + Sync>;
+
+/// [`decode_any`] for entries.
+pub(crate) type Decode = fn(&[u8]) -> Result<Box<dyn Any>, CodecError>;
+
 /// How long a value is fresh.
 pub(crate) enum Ttl<V> {
     Fixed(Duration),
@@ -93,9 +99,7 @@ impl<V: CacheValue> Rules<V> {
         }
     }
 
-    pub(crate) fn into_judge<C: Codec>(
-        self,
-    ) -> Arc<dyn Fn(&dyn Any) -> Verdict + Send + Sync + 'static> {
+    pub(crate) fn into_judge<C: Codec>(self) -> Judge {
         Arc::new(move |value| match value.downcast_ref::<V>() {
             Some(value) => self.judge::<C>(value),
             // Unreachable: the entry is typed by `V`.
@@ -124,7 +128,7 @@ impl<V: CacheValue> Rules<V> {
     }
 }
 
-/// Decodes behind a function pointer, for entries, which do not name the codec.
+/// Decodes to a value whose type the caller knows.
 pub(crate) fn decode_any<V: CacheValue, C: Codec>(
     payload: &[u8],
 ) -> Result<Box<dyn Any>, CodecError> {

@@ -6,10 +6,10 @@
 //! ```
 
 use bytes::Bytes;
-use cache_runtime::envelope::{Meta, Rejected, Spans, open, seal, start};
-use cache_runtime::{
-    Bincode, Codec, CodecErrorKind, Json, MessagePack, Postcard, TypeIdentity, type_identity,
+use cache_runtime::test_util::{
+    Meta, Rejected, Spans, TypeIdentity, open, seal, start, type_identity,
 };
+use cache_runtime::{Bincode, Codec, CodecErrorKind, Json, MessagePack, Postcard};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -74,7 +74,7 @@ pub(super) fn identity_named<T: DeserializeOwned + 'static, C: Codec>(
 /// The number in the envelope that says which codec of this crate wrote it, for people reading
 /// bytes; 0 for codecs of users.
 #[must_use]
-pub fn codec_id<C: Codec>() -> u8 {
+pub(crate) fn codec_id<C: Codec>() -> u8 {
     let codec = TypeId::of::<C>();
     #[cfg(feature = "bincode")]
     if codec == TypeId::of::<super::Bincode>() {

@@ -30,7 +30,8 @@ use serde::de::DeserializeOwned;
 #[cfg(feature = "bincode")]
 pub use self::bincode::Bincode;
 pub use self::error::{CodecError, CodecErrorKind};
-pub use self::identity::{TypeIdentity, codec_id, type_identity};
+pub(crate) use self::identity::codec_id;
+pub use self::identity::{TypeIdentity, type_identity};
 pub use self::json::Json;
 pub use self::message_pack::MessagePack;
 pub use self::postcard::Postcard;
@@ -111,7 +112,7 @@ pub trait Codec: 'static {
 ///
 /// As [`Codec::encode`]; [`CodecErrorKind::Unfaithful`] if decoding fails. `out` may then hold the
 /// useless bytes.
-pub fn encode_checked<T: Serialize + DeserializeOwned, C: Codec>(
+pub(crate) fn encode_checked<T: Serialize + DeserializeOwned, C: Codec>(
     value: &T,
     out: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
