@@ -130,6 +130,7 @@ impl<'r> Place<'r> {
         }
     }
 
+    #[cold]
     fn refuse(&self, reason: impl Into<String>) -> Refused {
         self.rules.refusals.keep(reason);
         Refused
@@ -145,6 +146,7 @@ impl<'r> Place<'r> {
         ))
     }
 
+    #[inline]
     fn deeper(self) -> Result<Self, Refused> {
         match self.levels.checked_sub(1) {
             Some(levels) => Ok(Self {
@@ -159,11 +161,13 @@ impl<'r> Place<'r> {
         }
     }
 
+    #[inline]
     fn expected(&self) -> Option<(&'r Shape, &'r Node)> {
         let shape = self.rules.shape?;
         Some((shape, shape.content(self.node?)))
     }
 
+    #[inline]
     fn leaf(&self, leaf: Leaf) -> Result<(), Refused> {
         match self.expected() {
             Some((_, node)) if *node != Node::Leaf(leaf) => {
@@ -182,6 +186,7 @@ impl<'r> Place<'r> {
         self.leaf(leaf)
     }
 
+    #[inline]
     fn null(&self, is_null: bool) -> Result<(), Refused> {
         if self.in_some && is_null {
             return Err(self.refuse(
@@ -213,6 +218,7 @@ impl<'r> Place<'r> {
         }
     }
 
+    #[inline]
     fn some(self) -> Result<Self, Refused> {
         let node = match self.expected() {
             None => None,
@@ -235,6 +241,7 @@ impl<'r> Place<'r> {
         })
     }
 
+    #[inline]
     fn named(&self, name: &str) -> Result<(), Refused> {
         if name == RAW_JSON && !self.rules.raw_json {
             return Err(self.refuse(
@@ -245,6 +252,7 @@ impl<'r> Place<'r> {
         Ok(())
     }
 
+    #[inline]
     fn elements(self, announced: Option<usize>) -> Result<Walk<'r>, Refused> {
         let inside = match self.expected() {
             None => Inside::Unseen,
@@ -264,6 +272,7 @@ impl<'r> Place<'r> {
         self.walk(inside, announced.map(|entries| entries.saturating_mul(2)))
     }
 
+    #[inline]
     fn product(self, announced: usize) -> Result<Walk<'r>, Refused> {
         let inside = match self.expected() {
             None => Inside::Unseen,
@@ -301,6 +310,7 @@ impl<'r> Place<'r> {
         })
     }
 
+    #[inline]
     fn walk(self, inside: Inside<'r>, announced: Option<usize>) -> Result<Walk<'r>, Refused> {
         Ok(Walk {
             place: Self {
@@ -336,6 +346,7 @@ enum Inside<'r> {
 }
 
 impl<'r> Walk<'r> {
+    #[inline]
     fn next(&mut self) -> Result<Place<'r>, Refused> {
         let node = match self.inside {
             Inside::Unseen => None,
@@ -351,6 +362,7 @@ impl<'r> Walk<'r> {
     }
 
     /// The names written must come in the order of the names read; those between are aliases.
+    #[inline]
     fn field(&mut self, name: &str) -> Result<Place<'r>, Refused> {
         if let Inside::Fields(_, names) = self.inside
             && !names.is_empty()
@@ -374,6 +386,7 @@ impl<'r> Walk<'r> {
         Ok(())
     }
 
+    #[inline]
     fn end(&self) -> Result<(), Refused> {
         match self.announced {
             Some(announced) if announced != self.written => Err(self.place.refuse(format!(

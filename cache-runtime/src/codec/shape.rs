@@ -5,7 +5,8 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The structure of one type: a graph, as types may be recursive.
 #[derive(Debug)]
 pub(super) struct Shape {
-    pub(super) nodes: Vec<Node>,
+    nodes: Vec<Node>,
+    fingerprint: u64,
 }
 
 /// Place of a [`Node`] in its [`Shape`].
@@ -80,6 +81,20 @@ pub(super) enum Leaf {
 }
 
 impl Shape {
+    /// Of nodes in the order of their discovery, which depends on nothing but the structure.
+    pub(super) fn new(nodes: Vec<Node>) -> Self {
+        let mut text = Description::default();
+        for node in &nodes {
+            text.node(node);
+        }
+        let fingerprint = xxh3_64(&text.bytes);
+        Self { nodes, fingerprint }
+    }
+
+    pub(super) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
     pub(super) fn get(&self, id: NodeId) -> &Node {
         self.nodes.get(id.index()).unwrap_or(&Node::Unknown)
     }
@@ -117,14 +132,8 @@ impl Shape {
     }
 
     /// 64 bits that differ if anything does: order, names, types, variants, at any depth.
-    ///
-    /// The nodes are in the order of their discovery, which depends on nothing but the structure.
     pub(super) fn fingerprint(&self) -> u64 {
-        let mut text = Description::default();
-        for node in &self.nodes {
-            text.node(node);
-        }
-        xxh3_64(&text.bytes)
+        self.fingerprint
     }
 }
 

@@ -165,9 +165,9 @@ impl Trace {
         if let Some(opaque) = self.refused {
             return Err(opaque);
         }
-        let shape = Shape { nodes: self.nodes };
+        let shape = Shape::new(self.nodes);
         let unseen = |node: &Node| matches!(node, Node::Unknown | Node::Ignored);
-        let reason = if shape.nodes.iter().any(unseen) {
+        let reason = if shape.nodes().iter().any(unseen) {
             Some(Reason::Custom)
         } else {
             let no_content = |node: &Node| match node {
@@ -176,7 +176,7 @@ impl Trace {
                 _ => false,
             };
             shape
-                .nodes
+                .nodes()
                 .iter()
                 .any(no_content)
                 .then_some(Reason::NoContent)
