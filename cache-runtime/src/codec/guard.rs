@@ -339,7 +339,7 @@ impl<'r> Walk<'r> {
     fn next(&mut self) -> Result<Place<'r>, Refused> {
         let node = match self.inside {
             Inside::Unseen => None,
-            Inside::Alternating(first, _) if self.written % 2 == 0 => Some(first),
+            Inside::Alternating(first, _) if self.written.is_multiple_of(2) => Some(first),
             Inside::Alternating(_, second) => Some(second),
             Inside::Fields(items, _) => match items.get(self.written) {
                 Some(item) => Some(*item),

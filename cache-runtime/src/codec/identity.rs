@@ -92,10 +92,12 @@ pub fn codec_id<C: Codec>() -> u8 {
 
 type Traced = Result<Arc<Shape>, Opaque>;
 
-/// Every type traced so far. Types may share a name (two `Local` in two blocks of one function),
-/// so a name leads to a list, nearly always of one.
-static TRACED: LazyLock<RwLock<HashMap<&'static str, Vec<(TypeId, Traced)>>>> =
-    LazyLock::new(RwLock::default);
+/// Types of one name: two `Local` in two blocks of one function share theirs, but nearly always
+/// this is one.
+type Namesakes = Vec<(TypeId, Traced)>;
+
+/// Every type traced so far.
+static TRACED: LazyLock<RwLock<HashMap<&'static str, Namesakes>>> = LazyLock::new(RwLock::default);
 
 fn traced<T: DeserializeOwned + 'static>() -> Traced {
     let (name, id) = (type_name::<T>(), TypeId::of::<T>());

@@ -37,7 +37,7 @@ fn golden_bytes_of_format_1() {
         0, 1, 1, 0, // no lease, a value, MessagePack
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // token
         0, 0, 0, 0, 0, 0, 0, 0, // deadline
-        0, 0, 0, 0, 0, 0, 0, 0, // check
+        0x4b, 0xed, 0xa8, 0x15, 0x25, 0xb9, 0x4e, 0xce, // check
         0x7b, 0x68, 0xe5, 0xcf, 0x8b, 0x01, 0, 0, // created
         0xe0, 0x93, 0x04, 0, 0, 0, 0, 0, // fresh
         0xdc, 0x05, 0, 0, 0, 0, 0, 0, // stale

@@ -67,8 +67,14 @@ impl Engine {
             return;
         };
         if self.unconfirmed.take_turn() {
+            let engine = self.clone();
             let turn = Turn(self.clone());
-            runtime.spawn(async move { turn.0.confirm().await });
+            runtime.spawn(async move {
+                engine.confirm().await;
+                drop(turn);
+                // Whatever was added after the last look found a repeater that was about to leave.
+                engine.confirm_in_background();
+            });
         }
     }
 
@@ -101,13 +107,37 @@ impl Engine {
     }
 }
 
-/// Somebody's turn at repeating deletions; it ends also when its runtime does.
+/// Somebody's turn at repeating deletions; it ends also when its runtime does. Nothing is spawned
+/// in that case: a runtime that is shutting down would drop the new turn at once, and so on.
 struct Turn(Arc<Engine>);
 
 impl Drop for Turn {
     fn drop(&mut self) {
         self.0.unconfirmed.end_turn();
-        // Whatever was added after the last look found a repeater that was about to leave.
-        self.0.confirm_in_background();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Builder;
+
+    use crate::Cache;
+
+    #[test]
+    fn a_runtime_may_end_while_deletions_are_unconfirmed() {
+        for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+            let runtime = builder.enable_all().build().expect("a runtime");
+            let cache = runtime.block_on(async {
+                // Nobody listens there.
+                let cache = Cache::builder().url("redis://127.0.0.1:1").build().await;
+                let cache = cache.expect("a configuration");
+                let deleted = cache.entry::<u8>("k").invalidate().await;
+                assert!(deleted.is_err(), "there is no server");
+                cache
+            });
+            drop(runtime);
+            let unconfirmed = &cache.engine().unconfirmed;
+            assert!(unconfirmed.take_turn(), "the next runtime can take over");
+        }
     }
 }

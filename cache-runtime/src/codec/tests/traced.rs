@@ -169,14 +169,7 @@ fn recursive_types_end() {
         To { tree: Box<Tree<T>>, weight: T },
         End,
     }
-    all_different!(
-        Tree<u8>,
-        Tree<u16>,
-        Link<u8>,
-        Link<u16>,
-        Tree<Date>,
-        Tree<Exotic>
-    );
+    all_different!(Tree<u8>, Tree<u16>, Link<u8>, Link<u16>, Tree<Exotic>);
     reads_back::<Postcard, _>(&Tree {
         value: 1,
         children: vec![Tree {

@@ -205,17 +205,19 @@ impl<'t> Explore<'t> {
             index: 0,
             wanted,
             count,
+            reached: false,
+            failed: false,
         };
         let result = visitor.visit_seq(&mut access);
-        let taken = access.index;
-        if taken > wanted {
+        let (reached, failed, taken) = (access.reached, access.failed, access.index);
+        if reached {
             return;
         }
         match (result, taken.checked_sub(1)) {
-            (Ok(_), _) => self.complete(),
-            // A check of its own between two elements.
-            (Err(_), Some(last)) => self.turn(last),
-            (Err(_), None) => self.trace.refuse(Reason::Custom),
+            (Ok(_), _) if !failed => self.complete(),
+            // The value itself, or a check of its own between two elements.
+            (_, Some(last)) => self.turn(last),
+            (_, None) => self.trace.refuse(Reason::Custom),
         }
     }
 
@@ -256,7 +258,6 @@ impl<'t> Explore<'t> {
                 return Ok(value);
             }
         }
-        self.turn(index);
         Err(Stop)
     }
 }
@@ -352,7 +353,7 @@ impl<'de> Deserializer<'de> for Explore<'_> {
 
     fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Stop> {
         if let Some(element) = self.only_part(Node::Seq) {
-            drop(visitor.visit_seq(One(self.at(element))));
+            drop(visitor.visit_seq(One(Some(self.at(element)))));
             self.trace.settle(self.id);
         }
         Err(Stop)
@@ -387,6 +388,7 @@ impl<'de> Deserializer<'de> for Explore<'_> {
                 map: self.at(self.id),
                 key,
                 value,
+                taken: false,
             }));
             self.trace.settle(self.id);
         }
@@ -519,6 +521,10 @@ struct Elements<'t> {
     index: usize,
     wanted: usize,
     count: usize,
+    /// The wanted one was explored.
+    reached: bool,
+    /// The value invented for one before it was refused.
+    failed: bool,
 }
 
 impl<'de> SeqAccess<'de> for Elements<'_> {
@@ -554,8 +560,11 @@ impl<'de> SeqAccess<'de> for Elements<'_> {
             }
         }
         if index < self.wanted {
-            return self.product.invent(index, seed).map(Some);
+            let value = self.product.invent(index, seed);
+            self.failed = value.is_err();
+            return value.map(Some);
         }
+        self.reached = true;
         let item = self.product.items().get(index).copied().ok_or(Stop)?;
         seed.deserialize(self.product.at(item)).map(Some)
     }
@@ -600,7 +609,7 @@ impl Elements<'_> {
 }
 
 /// A sequence of one element.
-struct One<'t>(Explore<'t>);
+struct One<'t>(Option<Explore<'t>>);
 
 impl<'de> SeqAccess<'de> for One<'_> {
     type Error = Stop;
@@ -609,8 +618,10 @@ impl<'de> SeqAccess<'de> for One<'_> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Stop> {
-        let id = self.0.id;
-        seed.deserialize(self.0.at(id)).map(Some)
+        match self.0.take() {
+            Some(element) => seed.deserialize(element).map(Some),
+            None => Ok(None),
+        }
     }
 }
 
@@ -619,6 +630,7 @@ struct Entry<'t> {
     map: Explore<'t>,
     key: NodeId,
     value: NodeId,
+    taken: bool,
 }
 
 impl<'de> MapAccess<'de> for Entry<'_> {
@@ -628,8 +640,15 @@ impl<'de> MapAccess<'de> for Entry<'_> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, Stop> {
+        if std::mem::replace(&mut self.taken, true) {
+            return Ok(None);
+        }
         if self.map.trace.is_done(self.key) {
-            self.map.invent(0, seed).map(Some)
+            let key = self.map.invent(0, seed);
+            if key.is_err() {
+                self.map.turn(0);
+            }
+            key.map(Some)
         } else {
             seed.deserialize(self.map.at(self.key)).map(Some)
         }
