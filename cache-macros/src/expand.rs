@@ -5,8 +5,8 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Expr, GenericParam, Lifetime, Meta, Pat, PatType, PathArguments, ReceiverKind, Type,
-    TypeReference,
+    Attribute, Expr, GenericParam, Generics, Lifetime, LifetimeParam, Meta, Pat, PatType,
+    PathArguments, ReceiverKind, Type, TypeReference,
 };
 
 use crate::args::{CachedArgs, Setting};
@@ -275,8 +275,7 @@ fn entry_signature(entry: &Entry, function: &Function, runtime: &TokenStream) ->
         " The entry of `{}` for these arguments: reads, stores and invalidates its value without calling it.",
         signature.ident.unraw(),
     );
-    let generics = &signature.generics;
-    let where_clause = &generics.where_clause;
+    let where_clause = &signature.generics.where_clause;
     let receiver = takes_self.then(|| {
         let receiver = Ident::new(
             "self",
@@ -291,13 +290,48 @@ fn entry_signature(entry: &Entry, function: &Function, runtime: &TokenStream) ->
         let ty = shared(&parameter.declared);
         quote!(#pattern: #ty)
     });
+    let inputs = quote!(#receiver #(#parameters),*);
     let output = owned_lifetimes(function.output().into_token_stream());
+    let generics =
+        without_unused_lifetimes(&signature.generics, &quote!(#inputs #output #where_clause));
     quote_spanned! {Span::mixed_site()=>
         #(#attrs)*
         #[doc = #doc]
         #[must_use = "an entry does nothing until one of its methods is called"]
-        #vis fn #name #generics (#receiver #(#parameters),*) -> #runtime::Entry<#output> #where_clause
+        #vis fn #name #generics (#inputs) -> #runtime::Entry<#output> #where_clause
     }
+}
+
+/// Lifetimes that only skipped arguments use are not declared. (Type parameters are: callers may spell them.)
+fn without_unused_lifetimes(generics: &Generics, users: &TokenStream) -> Generics {
+    let used = |lifetime: &LifetimeParam| {
+        let others = generics.params.iter().filter(|other| {
+            !matches!(other, GenericParam::Lifetime(other) if other.lifetime == lifetime.lifetime)
+        });
+        let name = lifetime.lifetime.ident.to_string();
+        names_lifetime(quote!(#users #(#others)*), &name)
+    };
+    let params = generics.params.iter().filter(|parameter| match parameter {
+        GenericParam::Lifetime(lifetime) => used(lifetime),
+        GenericParam::Type(_) | GenericParam::Const(_) => true,
+    });
+    Generics {
+        params: params.cloned().collect(),
+        ..generics.clone()
+    }
+}
+
+fn names_lifetime(tokens: TokenStream, name: &str) -> bool {
+    let mut after_quote = false;
+    tokens.into_iter().any(|token| {
+        let found = match &token {
+            TokenTree::Ident(word) => after_quote && word == name,
+            TokenTree::Group(group) => names_lifetime(group.stream(), name),
+            TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+        };
+        after_quote = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '\'');
+        found
+    })
 }
 
 /// Attributes of the function that its entry must follow.

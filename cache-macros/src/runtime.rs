@@ -4,7 +4,8 @@
 //! few forms in which a dependency is renamed, because a TOML parser would cost every user more build time than all
 //! the rest of this crate. What it cannot read falls back to the crate's own name.
 
-use std::path::{Path, PathBuf};
+use std::cell::LazyCell;
+use std::path::Path;
 use std::{env, fs};
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -23,11 +24,12 @@ pub(crate) fn path() -> TokenStream {
 /// The name in the manifest of this folder, if it is not the package's own.
 fn name_in(folder: &Path) -> Option<String> {
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
-    let found = renamed(&manifest, "", |name| {
-        workspace_manifest(folder).is_some_and(|workspace| {
-            renamed(&workspace, "workspace.", |_| false).as_deref() == Some(name)
-        })
-    })?;
+    // Read at most once, however many dependencies are inherited.
+    let of_workspace = LazyCell::new(|| {
+        workspace_manifest(folder)
+            .and_then(|workspace| renamed(&workspace, "workspace.", |_| false))
+    });
+    let found = renamed(&manifest, "", |name| of_workspace.as_deref() == Some(name))?;
     let name = found.replace('-', "_");
     syn::parse_str::<Ident>(&name).is_ok().then_some(name)
 }
@@ -35,8 +37,7 @@ fn name_in(folder: &Path) -> Option<String> {
 fn workspace_manifest(folder: &Path) -> Option<String> {
     folder
         .ancestors()
-        .map(|ancestor| -> PathBuf { ancestor.join("Cargo.toml") })
-        .filter_map(|path| fs::read_to_string(path).ok())
+        .filter_map(|ancestor| fs::read_to_string(ancestor.join("Cargo.toml")).ok())
         .find(|manifest| {
             manifest
                 .lines()

@@ -213,6 +213,12 @@ impl Function {
                 );
             }
         }
+        if let Type::Never(never) = self.output() {
+            errors.on(
+                never,
+                format!("`#[{attribute}]` acts when a function returns, and this one never does"),
+            );
+        }
         if let Some(opaque) = find_impl_trait(&self.output()) {
             errors.on(opaque, format!("`#[{attribute}]` needs a type it can name: write the concrete type instead of `impl ..`"));
         }

@@ -239,6 +239,14 @@ fn the_signature_has_to_be_cacheable() {
     );
     assert!(
         wrong(quote!(
+            async fn f() -> ! {
+                loop {}
+            }
+        ))
+        .contains("this one never does")
+    );
+    assert!(
+        wrong(quote!(
             async fn f() {}
         ))
         .contains("returns nothing to cache")

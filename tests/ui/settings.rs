@@ -22,11 +22,6 @@ async fn not_a_condition(n: u64) -> u64 {
     n
 }
 
-#[cached(ttl = 300, key = "n:{n}", codec = String)]
-async fn not_a_codec(n: u64) -> u64 {
-    n
-}
-
 #[cached(ttl = 300, key = "n:{n}", cache = n, policy = n)]
 async fn not_a_cache(n: u64) -> u64 {
     n
