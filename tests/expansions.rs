@@ -11,6 +11,8 @@ mod body;
 mod diagnostics;
 #[path = "../cache-macros/src/duration.rs"]
 mod duration;
+#[path = "../cache-macros/src/entry.rs"]
+mod entry;
 #[path = "../cache-macros/src/expand.rs"]
 mod expand;
 #[path = "../cache-macros/src/expand_writes.rs"]

@@ -4,6 +4,7 @@ mod args;
 mod body;
 mod diagnostics;
 mod duration;
+mod entry;
 mod expand;
 mod expand_writes;
 mod model;
