@@ -11,6 +11,8 @@ mod body;
 mod diagnostics;
 #[path = "../cache-macros/src/duration.rs"]
 mod duration;
+#[path = "../cache-macros/src/entry.rs"]
+mod entry;
 #[path = "../cache-macros/src/expand.rs"]
 mod expand;
 #[path = "../cache-macros/src/expand_writes.rs"]
@@ -29,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use quote::quote;
-use syn::{Attribute, Item, ItemFn, Meta};
+use syn::{Attribute, Item, ItemFn, Meta, MetaList};
 
 use writes::Kind;
 
@@ -43,24 +45,22 @@ How many lines an attribute adds to a function: around its body, and for the ent
 | --- | --- | --- | --- |
 ";
 
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
 #[test]
-fn expansions_are_as_written_down() {
+fn expansions_are_as_written_down() -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("expansions");
     let mut table = String::from(TABLE_HEAD);
     let mut files = Vec::new();
-    for input in inputs(&folder) {
-        let expansion = Expansion::of(&fs::read_to_string(&input).expect("an input is readable"));
-        let name = input
-            .file_stem()
-            .expect("a file has a name")
-            .display()
-            .to_string();
-        let _ = writeln!(
+    for input in inputs(&folder)? {
+        let expansion = Expansion::of(&fs::read_to_string(&input)?)?;
+        let name = input.file_stem().unwrap_or_default().display().to_string();
+        writeln!(
             table,
             "| [`{name}`]({name}.rs) | {} | {} | [`{name}`]({name}.expanded.rs) |",
             lines(&expansion.function) - lines(&expansion.before),
             lines(&expansion.entry),
-        );
+        )?;
         let text = format!("{}{}", expansion.function, expansion.entry);
         files.push((input.with_extension("expanded.rs"), text));
     }
@@ -68,29 +68,32 @@ fn expansions_are_as_written_down() {
     files.push((folder.join("README.md"), table));
     for (path, text) in files {
         if env::var_os("UPDATE_EXPANSIONS").is_some() {
-            fs::write(&path, &text).expect("the folder is writable");
+            fs::write(&path, &text)?;
         }
         let kept = fs::read_to_string(&path).unwrap_or_default();
+        let path = path.display();
         assert!(
             kept == text,
-            "{} is not what the macros write now:\n{text}",
-            path.display()
+            "{path} is not what the macros write now:\n{text}"
         );
     }
+    Ok(())
 }
 
-fn inputs(folder: &Path) -> Vec<PathBuf> {
-    let mut inputs: Vec<PathBuf> = fs::read_dir(folder)
-        .expect("the folder is there")
-        .map(|entry| entry.expect("the folder is readable").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .filter(|path| {
-            path.file_stem()
-                .is_some_and(|stem| Path::new(stem).extension().is_none())
-        })
-        .collect();
+/// The `.rs` files that are not `.expanded.rs`.
+fn inputs(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut inputs = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let stem = path.file_stem().map(Path::new);
+        if path.extension().is_some_and(|extension| extension == "rs")
+            && stem.is_some_and(|stem| stem.extension().is_none())
+        {
+            inputs.push(path);
+        }
+    }
     inputs.sort();
-    inputs
+    Ok(inputs)
 }
 
 struct Expansion {
@@ -101,36 +104,33 @@ struct Expansion {
 }
 
 impl Expansion {
-    fn of(source: &str) -> Self {
-        let mut annotated: ItemFn = syn::parse_str(source).expect("an input is one function");
+    fn of(source: &str) -> Result<Self> {
+        let mut annotated: ItemFn = syn::parse_str(source)?;
         let ours = |attribute: &Attribute| !attribute.path().is_ident("doc");
         let position = annotated
             .attrs
             .iter()
             .position(ours)
-            .expect("an input is annotated");
-        let Meta::List(attribute) = annotated.attrs.remove(position).meta else {
-            panic!("an input's attribute has arguments");
+            .ok_or("not annotated")?;
+        let attribute = annotated.attrs.remove(position).meta;
+        let Meta::List(MetaList { path, tokens, .. }) = attribute else {
+            return Err("an attribute without arguments".into());
         };
-        let tokens = attribute.tokens;
         let before = quote!(#annotated);
         let runtime = quote!(::cache_runtime);
-        let expansion = if attribute.path.is_ident("cached") {
+        let expansion = if path.is_ident("cached") {
             expand::cached(tokens, before.clone(), &runtime)
-        } else if attribute.path.is_ident("updates") {
+        } else if path.is_ident("updates") {
             expand_writes::writes(Kind::Updates, tokens, before.clone(), &runtime)
         } else {
             expand_writes::writes(Kind::Invalidates, tokens, before.clone(), &runtime)
         };
-        let mut items = syn::parse2::<syn::File>(expansion)
-            .expect("expansions are Rust")
-            .items
-            .into_iter();
-        Self {
-            before: format(syn::parse2(before).ok()),
+        let mut items = syn::parse2::<syn::File>(expansion)?.items.into_iter();
+        Ok(Self {
+            before: format([syn::parse2(before)?]),
             function: format(items.next()),
             entry: format(items),
-        }
+        })
     }
 }
 

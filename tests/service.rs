@@ -1,6 +1,8 @@
 //! Annotated functions on a real Redis: what a call costs there, and what its caller sees of the
 //! server's troubles (nothing).
 
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;

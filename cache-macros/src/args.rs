@@ -1,10 +1,10 @@
 //! The text inside `#[cached(..)]`, argument by argument, before anything is compared with the function.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
-use syn::{Expr, LitBool, LitStr, Token, Type, parenthesized};
+use syn::{Expr, LitBool, LitStr, Token, Type};
 
 use crate::diagnostics::{self, Errors};
 use crate::duration::Duration;
@@ -26,19 +26,27 @@ const ARGUMENTS: [(&str, &str); 11] = [
 
 #[derive(Default)]
 pub(crate) struct CachedArgs {
-    pub ttl: Option<(Ident, Duration)>,
-    pub ttl_with: Option<(Ident, Expr)>,
+    pub ttl: Option<Setting<Duration>>,
+    pub ttl_with: Option<Setting<Expr>>,
     pub key: Option<LitStr>,
     pub skip: Vec<Ident>,
-    pub none_ttl: Option<Duration>,
-    pub cache_if: Option<Expr>,
-    pub bypass_if: Option<Expr>,
-    pub codec: Option<Type>,
-    pub cache: Option<Expr>,
-    pub policy: Option<Expr>,
+    pub none_ttl: Option<Setting<Duration>>,
+    pub cache_if: Option<Setting<Expr>>,
+    pub bypass_if: Option<Setting<Expr>>,
+    pub codec: Option<Setting<Type>>,
+    pub cache: Option<Setting<Expr>>,
+    pub policy: Option<Setting<Expr>>,
     pub entry: EntryName,
-    /// What was read, also if its value is wrong: nobody is told to add it then.
     seen: Vec<Ident>,
+    /// What was meant by an argument that is misspelt, or whose value is wrong.
+    broken: Vec<String>,
+}
+
+/// `name = value`
+#[derive(Clone)]
+pub(crate) struct Setting<T> {
+    pub name: Ident,
+    pub value: T,
 }
 
 /// How the entry function is called.
@@ -57,20 +65,18 @@ impl CachedArgs {
         args
     }
 
-    pub(crate) fn was_given(&self, name: &str) -> bool {
-        self.seen.iter().any(|seen| seen == name)
+    /// Whether this is missing only because what was written is wrong, which has been reported.
+    pub(crate) fn is_broken(&self, name: &str) -> bool {
+        self.broken.iter().any(|broken| broken == name)
     }
 
     fn argument(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
         let name = input.call(Ident::parse_any)?;
-        let Some(example) = ARGUMENTS
-            .iter()
-            .find(|(known, _)| name == *known)
-            .map(|(_, example)| *example)
-        else {
-            return Err(syn::Error::new(name.span(), unknown(&name.to_string())));
+        let known = ARGUMENTS.iter().find(|(known, _)| name == *known);
+        let Some((known, example)) = known else {
+            return Err(self.unknown(&name));
         };
-        if self.was_given(&name.to_string()) {
+        if self.seen.contains(&name) {
             return Err(syn::Error::new(
                 name.span(),
                 format!("`{name}` is given twice: remove one of them"),
@@ -82,31 +88,40 @@ impl CachedArgs {
             example,
             input,
         };
+        self.read_value(&argument)
+            .inspect_err(|_| self.broken.push((*known).to_owned()))
+    }
+
+    fn read_value(&mut self, argument: &Argument<'_>) -> syn::Result<()> {
         match argument.name.to_string().as_str() {
-            "ttl" => self.ttl = Some((argument.name.clone(), argument.duration()?)),
-            "ttl_with" => self.ttl_with = Some((argument.name.clone(), argument.value()?)),
+            "ttl" => self.ttl = Some(argument.duration()?),
+            "ttl_with" => self.ttl_with = Some(argument.setting()?),
             "key" => self.key = Some(argument.string()?),
             "skip" => self.skip = argument.names()?,
             "none_ttl" => self.none_ttl = Some(argument.duration()?),
-            "cache_if" => self.cache_if = Some(argument.value()?),
-            "bypass_if" => self.bypass_if = Some(argument.value()?),
-            "codec" => self.codec = Some(argument.value()?),
-            "cache" => self.cache = Some(argument.value()?),
-            "policy" => self.policy = Some(argument.value()?),
+            "cache_if" => self.cache_if = Some(argument.setting()?),
+            "bypass_if" => self.bypass_if = Some(argument.setting()?),
+            "codec" => self.codec = Some(argument.setting()?),
+            "cache" => self.cache = Some(argument.setting()?),
+            "policy" => self.policy = Some(argument.setting()?),
             _ => self.entry = argument.entry()?,
         }
         Ok(())
     }
-}
 
-fn unknown(name: &str) -> String {
-    let known = ARGUMENTS.map(|(known, _)| known);
-    match diagnostics::closest(name, known) {
-        Some(closest) => format!("unknown argument `{name}`, did you mean `{closest}`?"),
-        None => format!(
-            "unknown argument `{name}`: there are {}",
-            diagnostics::list(known)
-        ),
+    fn unknown(&mut self, name: &Ident) -> syn::Error {
+        let known = ARGUMENTS.map(|(known, _)| known);
+        let message = match diagnostics::closest(&name.to_string(), known) {
+            Some(closest) => {
+                self.broken.push(closest.to_owned());
+                format!("unknown argument `{name}`, did you mean `{closest}`?")
+            }
+            None => {
+                let known = diagnostics::list(known);
+                format!("unknown argument `{name}`: there are {known}")
+            }
+        };
+        syn::Error::new(name.span(), message)
     }
 }
 
@@ -163,8 +178,14 @@ impl Argument<'_> {
         self.input.parse()
     }
 
-    fn duration(&self) -> syn::Result<Duration> {
-        Duration::new(self.value()?)
+    fn setting<T: Parse>(&self) -> syn::Result<Setting<T>> {
+        let name = self.name.clone();
+        self.value().map(|value| Setting { name, value })
+    }
+
+    fn duration(&self) -> syn::Result<Setting<Duration>> {
+        let Setting { name, value } = self.setting()?;
+        Duration::new(value).map(|value| Setting { name, value })
     }
 
     fn string(&self) -> syn::Result<LitStr> {
@@ -184,17 +205,19 @@ impl Argument<'_> {
         if !self.input.peek(syn::token::Paren) {
             return Err(self.wrong("takes names of parameters"));
         }
-        let content;
-        parenthesized!(content in self.input);
-        let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, |input| {
+        let list: Group = self.input.parse()?;
+        let name = |input: ParseStream<'_>| {
             input.call(Ident::parse_any).map_err(|error| {
-                syn::Error::new(
-                    error.span(),
-                    "`skip` takes names of parameters, as in `skip(db, self)`",
-                )
+                let message = "`skip` takes names of parameters, as in `skip(db, self)`";
+                syn::Error::new(error.span(), message)
             })
-        })?;
-        Ok(names.into_iter().collect())
+        };
+        let names = |input: ParseStream<'_>| {
+            Punctuated::<Ident, Token![,]>::parse_terminated_with(input, name)
+        };
+        names
+            .parse2(list.stream())
+            .map(|names| names.into_iter().collect())
     }
 
     fn entry(&self) -> syn::Result<EntryName> {

@@ -47,16 +47,6 @@ impl Errors {
             .as_ref()
             .map_or_else(TokenStream::new, syn::Error::to_compile_error)
     }
-
-    #[cfg(test)]
-    pub(crate) fn messages(self) -> Vec<String> {
-        self.combined
-            .into_inner()
-            .into_iter()
-            .flatten()
-            .map(|error| error.to_string())
-            .collect()
-    }
 }
 
 /// `"`a`, `b` and `c`"`, for messages that list what there is.

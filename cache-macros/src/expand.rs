@@ -1,16 +1,15 @@
 //! `#[cached]`: a checked model → a static site and one call, and the entry beside it.
 
-use proc_macro2::{Group, Ident, Spacing, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{
-    Attribute, GenericParam, Lifetime, Meta, Pat, PatType, PathArguments, Type, TypeReference,
-};
+use syn::{Expr, GenericParam, PathArguments, ReceiverKind, Type};
 
-use crate::args::CachedArgs;
+use crate::args::{CachedArgs, Setting};
 use crate::body;
 use crate::diagnostics::Errors;
+use crate::entry;
 use crate::model::{Cached, Entry, Key, Ttl};
 use crate::signature::{self, Body, Function, generated_at};
 
@@ -83,11 +82,7 @@ impl Expansion<'_> {
         let inner_attrs = &body.inner_attrs;
         let output = &self.cached.output;
         let span = Span::mixed_site();
-        let bypass = self
-            .cached
-            .bypass_if
-            .as_ref()
-            .map(|condition| quote_spanned!(span=> .bypass(#condition)));
+        let bypass = setting("bypass", self.cached.bypass_if.as_ref());
         let share_errors = self.cached.shares_errors.then(
             || quote_spanned!(span=> .share_errors(__cache::Errors::<#output>::new().sharing())),
         );
@@ -111,28 +106,19 @@ impl Expansion<'_> {
             Key::Default(_) => String::new(),
         };
         let shape = shape(&cached.output, &output);
-        let cache = cached
-            .cache
-            .as_ref()
-            .map(|cache| by_reference("cache", cache));
+        let cache = cached.cache.as_ref().map(by_reference);
         let key = self.key();
         let ttl = match &cached.ttl {
-            Ttl::Is(ttl) => quote!(.ttl(#ttl)),
-            Ttl::With(ttl_with) => quote!(.ttl_with(#ttl_with)),
+            Ttl::Is(ttl) => setting("ttl", Some(ttl)),
+            Ttl::With(ttl_with) => setting("ttl_with", Some(ttl_with)),
         };
-        let none_ttl = cached.none_ttl.as_ref().map(|ttl| quote!(.none_ttl(#ttl)));
-        let cache_if = cached
-            .cache_if
-            .as_ref()
-            .map(|condition| quote!(.cache_if(#condition)));
+        let none_ttl = setting("none_ttl", cached.none_ttl.as_ref());
+        let cache_if = setting("cache_if", cached.cache_if.as_ref());
         let codec = cached
             .codec
             .as_ref()
-            .map(|codec| quote!(.codec::<#codec>()));
-        let policy = cached
-            .policy
-            .as_ref()
-            .map(|policy| by_reference("policy", policy));
+            .map(|Setting { name, value }| quote!(.#name::<#value>()));
+        let policy = cached.policy.as_ref().map(by_reference);
         // A block, so that the body does not see these names; the user's expressions do, hence the underscores.
         quote_spanned! {Span::mixed_site()=>
             {
@@ -160,9 +146,11 @@ impl Expansion<'_> {
             GenericParam::Const(parameter) => Some(&parameter.ident),
             GenericParam::Lifetime(_) | GenericParam::Type(_) => None,
         });
-        let rendered = constants.chain(arguments).map(|argument| {
+        let constants = constants.map(|name| (name, quote!(&#name)));
+        let arguments = arguments.iter().map(|name| (name, self.borrowed(name)));
+        let rendered = constants.chain(arguments).map(|(argument, borrowed)| {
             // At the user's parameter, where one that cannot be part of a key is reported.
-            let arg = quote_spanned!(argument.span()=> __cache::Arg::new(&#argument).render);
+            let arg = quote_spanned!(argument.span()=> __cache::Arg::new(#borrowed).render);
             quote_spanned!(span=> let key = #arg(key);)
         });
         quote_spanned! {span=>
@@ -171,6 +159,27 @@ impl Expansion<'_> {
                 #(#rendered)*
                 key
             }
+        }
+    }
+
+    /// A reference to what the argument is, and not to a reference where it is one.
+    fn borrowed(&self, argument: &Ident) -> TokenStream {
+        let span = generated_at(argument.span());
+        let mutability = if argument == "self" {
+            match self.function.receiver().map(|receiver| &receiver.kind) {
+                Some(ReceiverKind::Reference(_, _, mutability)) => Some(mutability),
+                _ => None,
+            }
+        } else {
+            match self.function.declared_as(argument) {
+                Some(Type::Reference(reference)) => Some(&reference.mutability),
+                _ => None,
+            }
+        };
+        match mutability {
+            Some(None) => argument.to_token_stream(),
+            Some(Some(_)) => quote_spanned!(span=> &*#argument),
+            None => quote_spanned!(span=> &#argument),
         }
     }
 
@@ -201,24 +210,30 @@ impl Expansion<'_> {
 
     /// The sibling that reaches the stored value without calling the function.
     fn entry(&self, entry: &Entry) -> TokenStream {
-        let signature = entry_signature(entry, self.function, self.runtime);
-        let output = owned_lifetimes(self.cached.output.to_token_stream());
+        let signature = entry::signature(entry, self.function, self.runtime);
+        let output = entry::owned_lifetimes(self.cached.output.to_token_stream());
         let plan = self.plan(output, quote_spanned!(Span::mixed_site()=> .entry()));
         // Already a block.
         quote!(#signature #plan)
     }
 }
 
-/// `.cache(&(expr))`: a mistake in the expression is reported there.
-pub(crate) fn by_reference(method: &str, expr: &syn::Expr) -> TokenStream {
-    let method = Ident::new(method, Span::mixed_site());
-    quote_spanned!(generated_at(expr.span())=> .#method(&(#expr)))
+/// `.method(value)`, at the user's argument, where a value of another type is reported.
+fn setting(method: &str, setting: Option<&Setting<impl ToTokens>>) -> Option<TokenStream> {
+    let Setting { name, value } = setting?;
+    let method = Ident::new(method, name.span());
+    Some(quote_spanned!(generated_at(name.span())=> .#method(#value)))
+}
+
+/// `.cache(&(expr))`
+pub(crate) fn by_reference(Setting { name, value }: &Setting<Expr>) -> TokenStream {
+    quote_spanned!(generated_at(value.span())=> .#name(&(#value)))
 }
 
 /// What the function returns, found out by type.
 ///
-/// A value that cannot be cached is reported on this expression, so it takes the place of the type in the source: of
-/// `T` where that is spelled `Result<T, _>`.
+/// A value that cannot be cached is reported here, so this claims to be in the place of the type: of `T` where that is
+/// spelled `Result<T, _>`.
 fn shape(written: &Type, output: &TokenStream) -> TokenStream {
     let value = match written {
         Type::Path(path) => path
@@ -234,143 +249,15 @@ fn shape(written: &Type, output: &TokenStream) -> TokenStream {
         _ => None,
     };
     let tokens = value.map_or_else(|| written.to_token_stream(), ToTokens::to_token_stream);
-    let mut spans = tokens.into_iter().map(|token| token.span());
-    let first = spans.next().unwrap_or_else(Span::mixed_site);
-    let last = spans.last().unwrap_or(first);
-    let probe = quote_spanned!(first=> __cache::Probe::<#output>);
-    quote_spanned!(last=> #probe::new().shape())
-}
-
-fn entry_signature(entry: &Entry, function: &Function, runtime: &TokenStream) -> TokenStream {
-    let Function {
-        attrs,
-        vis,
-        signature,
-        ..
-    } = function;
-    let Entry {
-        name,
-        takes_self,
-        parameters,
-    } = entry;
-    let attrs = attrs.iter().filter(|attr| concerns_siblings(attr));
-    let doc = format!(
-        " The entry of `{}` for these arguments: reads, stores and invalidates its value without calling it.",
-        signature.ident.unraw(),
-    );
-    let generics = &signature.generics;
-    let where_clause = &generics.where_clause;
-    let receiver = takes_self.then(|| {
-        let receiver = Ident::new(
-            "self",
-            signature
-                .receiver()
-                .map_or_else(Span::call_site, |receiver| receiver.self_token.span),
-        );
-        quote!(&#receiver,)
-    });
-    let parameters = parameters.iter().map(|parameter| {
-        let pattern = immutable(parameter.declared.pat.to_token_stream());
-        let ty = shared(&parameter.declared);
-        quote!(#pattern: #ty)
-    });
-    let output = owned_lifetimes(function.output().into_token_stream());
-    quote_spanned! {Span::mixed_site()=>
-        #(#attrs)*
-        #[doc = #doc]
-        #[must_use = "an entry does nothing until one of its methods is called"]
-        #vis fn #name #generics (#receiver #(#parameters),*) -> #runtime::Entry<#output> #where_clause
-    }
-}
-
-/// Attributes of the function that its entry must follow.
-fn concerns_siblings(attr: &Attribute) -> bool {
-    let path = attr.path();
-    path.is_ident("cfg")
-        || path.is_ident("allow")
-        || path.is_ident("doc")
-            && matches!(&attr.meta, Meta::List(list) if signature::mentions(list.tokens.clone(), "hidden"))
-}
-
-/// A key only reads its arguments: `&T` where the function takes `&mut T`.
-fn shared(declared: &PatType) -> Type {
-    match (&*declared.pat, &*declared.ty) {
-        (Pat::Ident(_), Type::Reference(reference)) => Type::Reference(TypeReference {
-            mutability: None,
-            ..reference.clone()
-        }),
-        (_, ty) => ty.clone(),
-    }
-}
-
-/// The pattern without `mut` on its bindings, which would be one too many in the entry.
-fn immutable(pattern: TokenStream) -> TokenStream {
-    let mut after_reference = false;
-    let mut kept = TokenStream::new();
-    for token in pattern {
-        let is_reference = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '&');
-        let is_mut = matches!(&token, TokenTree::Ident(word) if word == "mut");
-        match token {
-            TokenTree::Group(group) => {
-                let mut inside = Group::new(group.delimiter(), immutable(group.stream()));
-                inside.set_span(group.span());
-                kept.extend([TokenTree::Group(inside)]);
-            }
-            _ if is_mut && !after_reference => {}
-            other => kept.extend([other]),
-        }
-        after_reference = is_reference;
-    }
-    kept
-}
-
-/// The type with `'static` where a lifetime is left out: an entry borrows nothing, and may take no argument to borrow from.
-fn owned_lifetimes(output: TokenStream) -> TokenStream {
-    let mut tokens = output.into_iter().peekable();
-    let mut owned = TokenStream::new();
-    let mut in_signature = false;
-    while let Some(token) = tokens.next() {
-        let is_function = matches!(&token, TokenTree::Ident(word) if ["fn", "Fn", "FnMut", "FnOnce"].iter().any(|name| word == name));
-        match token {
-            // Lifetimes left out in `fn(&str)` are any lifetime.
-            TokenTree::Group(group) if !in_signature => {
-                let delimiter = group.delimiter();
-                let mut mapped = Group::new(delimiter, owned_lifetimes(group.stream()));
-                mapped.set_span(group.span());
-                owned.extend([TokenTree::Group(mapped)]);
-            }
-            TokenTree::Punct(punct) if punct.as_char() == '&' => {
-                let span = punct.span();
-                owned.extend([TokenTree::Punct(punct)]);
-                let named = tokens.peek().is_some_and(
-                    |next| matches!(next, TokenTree::Punct(quote) if quote.as_char() == '\''),
-                );
-                if !named {
-                    Lifetime::new("'static", span).to_tokens(&mut owned);
-                }
-            }
-            TokenTree::Punct(punct)
-                if punct.as_char() == '\'' && punct.spacing() == Spacing::Joint =>
-            {
-                owned.extend([TokenTree::Punct(punct)]);
-                if let Some(TokenTree::Ident(name)) = tokens.next() {
-                    let name = if name == "_" {
-                        Ident::new("static", name.span())
-                    } else {
-                        name
-                    };
-                    owned.extend([TokenTree::Ident(name)]);
-                }
-            }
-            other => owned.extend([other]),
-        }
-        in_signature = is_function;
-    }
-    owned
+    let span = tokens
+        .into_iter()
+        .next()
+        .map_or_else(Span::mixed_site, |first| first.span());
+    quote_spanned!(span=> __cache::Probe::<#output>::new().shape())
 }
 
 /// Stands in after an error, so that callers of the entry do not report its absence as well.
 fn unusable_entry(entry: &Entry, function: &Function, runtime: &TokenStream) -> TokenStream {
-    let signature = entry_signature(entry, function, runtime);
+    let signature = entry::signature(entry, function, runtime);
     quote_spanned!(Span::mixed_site()=> #[allow(unused_variables)] #signature { loop {} })
 }

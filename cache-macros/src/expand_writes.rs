@@ -63,11 +63,7 @@ impl Expansion<'_> {
             .writes
             .only_ok
             .then(|| quote_spanned!(span=> .only_ok()));
-        let cache = self
-            .writes
-            .cache
-            .as_ref()
-            .map(|cache| by_reference("cache", cache));
+        let cache = self.writes.cache.as_ref().map(by_reference);
         let before = self
             .items()
             .filter(|(_, item)| item.after.is_none())

@@ -1,11 +1,14 @@
 //! What `#[cached]` says about a function, checked: nothing after this can fail.
 
-use proc_macro2::Ident;
+use proc_macro2::{Ident, TokenStream};
+use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::visit::{self, Visit};
-use syn::{Expr, ExprPath, Lifetime, Macro, Signature, Type, TypeReference};
+use syn::{
+    Expr, ExprPath, GenericArgument, Lifetime, Macro, PathArguments, Signature, Type, TypeReference,
+};
 
-use crate::args::{CachedArgs, EntryName};
+use crate::args::{CachedArgs, EntryName, Setting};
 use crate::diagnostics::{self, Errors};
 use crate::duration::Duration;
 use crate::signature::{self, Function, Parameter};
@@ -15,12 +18,12 @@ pub(crate) struct Cached {
     pub output: Type,
     pub key: Key,
     pub ttl: Ttl,
-    pub none_ttl: Option<Duration>,
-    pub cache_if: Option<Expr>,
-    pub bypass_if: Option<Expr>,
-    pub codec: Option<Type>,
-    pub cache: Option<Expr>,
-    pub policy: Option<Expr>,
+    pub none_ttl: Option<Setting<Duration>>,
+    pub cache_if: Option<Setting<Expr>>,
+    pub bypass_if: Option<Setting<Expr>>,
+    pub codec: Option<Setting<Type>>,
+    pub cache: Option<Setting<Expr>>,
+    pub policy: Option<Setting<Expr>>,
     pub shares_errors: bool,
     pub entry: Option<Entry>,
 }
@@ -32,8 +35,8 @@ pub(crate) enum Key {
 }
 
 pub(crate) enum Ttl {
-    Is(Duration),
-    With(Expr),
+    Is(Setting<Duration>),
+    With(Setting<Expr>),
 }
 
 /// The sibling function of the entry.
@@ -85,20 +88,25 @@ fn check_output(function: &Function, errors: &Errors) {
         return;
     }
     let output = function.output();
+    if let Some(borrowed) = borrowed_value(&output) {
+        errors.on(
+            borrowed,
+            "a cached value outlives the call, so it cannot borrow: return an owned type, such as `String` for `&str` or `Arc<T>` for `&T`",
+        );
+    }
     match &output {
-        Type::Reference(reference) => errors.on(
-            reference,
-            "a cached value outlives the call, so it cannot be borrowed: return an owned type, such as `String` for `&str` or `Arc<T>` for `&T`",
-        ),
         Type::Tuple(unit) if unit.elems.is_empty() => {
-            let message = "this function returns nothing to cache: return the value, or remove `#[cached]`";
+            let message =
+                "this function returns nothing to cache: return the value, or remove `#[cached]`";
             match &signature.output {
                 syn::ReturnType::Default => errors.on(&signature.ident, message),
                 syn::ReturnType::Type(..) => errors.on(unit, message),
             }
         }
         Type::Path(path) => {
-            if let Some(parameter) = signature::type_parameters(signature).find(|parameter| path.path.is_ident(*parameter)) {
+            if let Some(parameter) = signature::type_parameters(signature)
+                .find(|parameter| path.path.is_ident(*parameter))
+            {
                 errors.on(
                     path,
                     format!("`{parameter}` may be a `Result` or not, and only `Ok` values are cached: return `Result<{parameter}, _>` or `Option<{parameter}>`"),
@@ -109,19 +117,39 @@ fn check_output(function: &Function, errors: &Errors) {
     }
 }
 
+/// What borrows in the value, as far as its spelling shows it. (Elsewhere, as in the error, borrowing is fine.)
+fn borrowed_value(output: &Type) -> Option<TokenStream> {
+    match output {
+        Type::Reference(reference) => Some(reference.to_token_stream()),
+        Type::Path(path) => {
+            let last = path.path.segments.last()?;
+            let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+                return None;
+            };
+            let (GenericArgument::Type(value), "Result" | "Option") =
+                (arguments.args.first()?, last.ident.to_string().as_str())
+            else {
+                return None;
+            };
+            borrowed_value(value)
+        }
+        _ => None,
+    }
+}
+
 fn ttl(args: &CachedArgs, errors: &Errors) -> Option<Ttl> {
     match (&args.ttl, &args.ttl_with) {
-        (Some(_), Some((name, _))) => {
+        (Some(_), Some(ttl_with)) => {
             errors.at(
-                name.span(),
+                ttl_with.name.span(),
                 "`ttl` and `ttl_with` both say how long the value is fresh: remove one of them",
             );
             None
         }
-        (Some((_, ttl)), None) => Some(Ttl::Is(ttl.clone())),
-        (None, Some((_, ttl_with))) => Some(Ttl::With(ttl_with.clone())),
+        (Some(ttl), None) => Some(Ttl::Is(ttl.clone())),
+        (None, Some(ttl_with)) => Some(Ttl::With(ttl_with.clone())),
         (None, None) => {
-            if !args.was_given("ttl") && !args.was_given("ttl_with") {
+            if !args.is_broken("ttl") && !args.is_broken("ttl_with") {
                 errors.at(
                     proc_macro2::Span::call_site(),
                     "how long is the value fresh? Write `ttl = 300` (seconds), `ttl = \"5m\"`, or `ttl_with = |value: &V| ..`",
@@ -135,8 +163,8 @@ fn ttl(args: &CachedArgs, errors: &Errors) -> Option<Ttl> {
 fn key(args: &CachedArgs, function: &Function, errors: &Errors) -> Option<Key> {
     check_skips(args, function, errors);
     let Some(literal) = &args.key else {
-        // A key that could not be read is reported already, and nothing is known about it.
-        return (!args.was_given("key")).then(|| Key::Default(unskipped(args, function)));
+        // Nothing is known about a key that could not be read.
+        return (!args.is_broken("key")).then(|| Key::Default(unskipped(args, function)));
     };
     let template = Template::read(literal, function, None, errors)?;
     for name in &args.skip {
@@ -149,13 +177,18 @@ fn key(args: &CachedArgs, function: &Function, errors: &Errors) -> Option<Key> {
         }
     }
     for name in unskipped(args, function) {
-        if !template.mentions(&name) {
+        if !template.mentions(&name) && !args.is_broken("skip") {
             let bare = name.unraw();
+            let placeholder = if bare == "self" {
+                "{self.field}".to_owned()
+            } else {
+                format!("{{{bare}}}")
+            };
             errors.on(
                 &name,
                 format!(
                     "`{bare}` is neither in the key nor in `skip`, so calls that differ in it would share an entry: \
-                     write `{{{bare}}}` in the key, or `skip({bare})` if it does not decide the value"
+                     write `{placeholder}` in the key, or `skip({bare})` if it does not decide the value"
                 ),
             );
         }
@@ -226,12 +259,12 @@ impl Entry {
             EntryName::Omitted => return None,
         };
         let expressions: Vec<&Expr> = [
-            args.ttl.as_ref().and_then(|(_, ttl)| ttl.computed()),
-            args.ttl_with.as_ref().map(|(_, ttl_with)| ttl_with),
-            args.none_ttl.as_ref().and_then(Duration::computed),
-            args.cache_if.as_ref(),
-            args.cache.as_ref(),
-            args.policy.as_ref(),
+            args.ttl.as_ref().and_then(|ttl| ttl.value.computed()),
+            args.ttl_with.as_ref().map(|ttl_with| &ttl_with.value),
+            args.none_ttl.as_ref().and_then(|ttl| ttl.value.computed()),
+            args.cache_if.as_ref().map(|cache_if| &cache_if.value),
+            args.cache.as_ref().map(|cache| &cache.value),
+            args.policy.as_ref().map(|policy| &policy.value),
         ]
         .into_iter()
         .flatten()
@@ -301,7 +334,7 @@ fn borrows_or_is_generic(output: &Type, signature: &Signature) -> bool {
     }
     let mut borrows = Borrows(false);
     borrows.visit_type(output);
-    let tokens = quote::ToTokens::to_token_stream(output);
+    let tokens = output.to_token_stream();
     borrows.0
         || signature::mentions(tokens.clone(), "Self")
         || signature::type_parameters(signature)

@@ -121,6 +121,18 @@ impl Function {
             .flat_map(|parameter| &parameter.names)
     }
 
+    /// The type of the parameter that is exactly this name.
+    pub(crate) fn declared_as(&self, name: &Ident) -> Option<&Type> {
+        self.parameters
+            .iter()
+            .find_map(|parameter| match &*parameter.declared.pat {
+                Pat::Ident(pattern) if pattern.ident == *name && pattern.by_ref.is_none() => {
+                    Some(&*parameter.declared.ty)
+                }
+                _ => None,
+            })
+    }
+
     pub(crate) fn receiver(&self) -> Option<&Receiver> {
         self.signature.receiver()
     }
@@ -150,7 +162,7 @@ impl Function {
         if signature.asyncness.is_none() && signature.constness.is_none() {
             if is_boxed_future(&signature.output) {
                 errors.on(
-                    &signature.output,
+                    self.output(),
                     format!(
                         "`#[{attribute}]` has to see the `async fn` that `#[async_trait]` has already rewritten here: \
                          use a native `async fn` in the trait, or move the body to an inherent `async fn` and annotate that one"
@@ -200,6 +212,12 @@ impl Function {
                     "the names that a macro binds cannot be seen here: write the pattern out",
                 );
             }
+        }
+        if let Type::Never(never) = self.output() {
+            errors.on(
+                never,
+                format!("`#[{attribute}]` acts when a function returns, and this one never does"),
+            );
         }
         if let Some(opaque) = find_impl_trait(&self.output()) {
             errors.on(opaque, format!("`#[{attribute}]` needs a type it can name: write the concrete type instead of `impl ..`"));

@@ -4,9 +4,9 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
-use syn::{Expr, ExprCall, ExprMethodCall, LitStr};
+use syn::{Expr, ExprCall, ExprMethodCall, LitStr, Type};
 
-use crate::args::{each_argument, literal_string};
+use crate::args::{Setting, each_argument, literal_string};
 use crate::diagnostics::Errors;
 use crate::model::entry_name;
 use crate::signature::Function;
@@ -33,7 +33,7 @@ impl Kind {
 pub(crate) struct Writes {
     pub items: Vec<Item>,
     pub only_ok: bool,
-    pub cache: Option<Expr>,
+    pub cache: Option<Setting<Expr>>,
 }
 
 pub(crate) struct Item {
@@ -67,7 +67,7 @@ impl Writes {
             kind,
             function,
             errors,
-            only_ok: None,
+            only_ok: false,
             cache: None,
             items: Vec::new(),
         };
@@ -100,7 +100,7 @@ impl Writes {
         }
         (errors.len() == 0).then(|| Self {
             items,
-            only_ok: only_ok.is_some(),
+            only_ok,
             cache,
         })
     }
@@ -110,8 +110,8 @@ struct Reader<'a> {
     kind: Kind,
     function: &'a Function,
     errors: &'a Errors,
-    only_ok: Option<Ident>,
-    cache: Option<Expr>,
+    only_ok: bool,
+    cache: Option<Setting<Expr>>,
     items: Vec<Item>,
 }
 
@@ -122,41 +122,36 @@ impl Reader<'_> {
             Expr::Assign(assign) if assign.attrs.is_empty() => (*assign.left, Some(*assign.right)),
             other => (other, None),
         };
-        match (name_of(&target).as_deref(), value) {
-            (Some("cache"), Some(value)) => self.option_once("cache", &target, |reader| {
-                reader.cache.replace(value).is_some()
-            }),
-            (Some("cache"), None) => Err(syn::Error::new_spanned(
-                target,
-                "`cache` takes a value: write `cache = self.cache`",
-            )),
-            (Some("only_ok"), None) => {
-                let name = Ident::new("only_ok", Span::call_site());
-                self.option_once("only_ok", &target, |reader| {
-                    reader.only_ok.replace(name).is_some()
-                })
-            }
-            (Some("only_ok"), Some(_)) => Err(syn::Error::new_spanned(
-                target,
-                "`only_ok` takes no value: write `only_ok` alone",
-            )),
-            (_, value) => self.target(target, value),
+        let name = name_of(&target).cloned();
+        match (
+            name.filter(|name| name == "cache" || name == "only_ok"),
+            value,
+        ) {
+            (Some(name), value) => self.option(name, value),
+            (None, value) => self.target(target, value),
         }
     }
 
-    fn option_once(
-        &mut self,
-        name: &str,
-        at: &Expr,
-        replace: impl FnOnce(&mut Self) -> bool,
-    ) -> syn::Result<()> {
-        if replace(self) {
-            return Err(syn::Error::new_spanned(
-                at,
-                format!("`{name}` is given twice: remove one of them"),
-            ));
+    fn option(&mut self, name: Ident, value: Option<Expr>) -> syn::Result<()> {
+        let wrong = |message: &str| Err(syn::Error::new(name.span(), message));
+        match value {
+            None if name == "cache" => wrong("`cache` takes a value: write `cache = self.cache`"),
+            Some(_) if name == "only_ok" => {
+                wrong("`only_ok` takes no value: write `only_ok` alone")
+            }
+            _ if self.only_ok && name == "only_ok" => {
+                wrong("`only_ok` is given twice: remove one of them")
+            }
+            Some(_) if self.cache.is_some() => wrong("`cache` is given twice: remove one of them"),
+            Some(value) => {
+                self.cache = Some(Setting { name, value });
+                Ok(())
+            }
+            None => {
+                self.only_ok = true;
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn target(&mut self, target: Expr, value: Option<Expr>) -> syn::Result<()> {
@@ -209,9 +204,9 @@ impl Reader<'_> {
     }
 }
 
-fn name_of(expr: &Expr) -> Option<String> {
+fn name_of(expr: &Expr) -> Option<&Ident> {
     match expr {
-        Expr::Path(path) => path.path.get_ident().map(ToString::to_string),
+        Expr::Path(path) => path.path.get_ident(),
         _ => None,
     }
 }
@@ -219,7 +214,7 @@ fn name_of(expr: &Expr) -> Option<String> {
 /// The literal, if this is `tag("..")`.
 fn tag(expr: &Expr) -> Option<syn::Result<LitStr>> {
     let Expr::Call(call) = expr else { return None };
-    if name_of(&call.func).as_deref() != Some("tag") {
+    if name_of(&call.func).is_none_or(|name| name != "tag") {
         return None;
     }
     Some(
@@ -330,25 +325,12 @@ pub(crate) enum Passing {
 }
 
 pub(crate) fn passing(argument: &Expr, function: &Function) -> Passing {
-    let name = match argument {
-        Expr::Path(path) => path.path.get_ident(),
-        _ => None,
-    };
-    let Some(parameter) = name.and_then(|name| {
-        function
-            .parameters
-            .iter()
-            .find(|parameter| parameter.names.contains(name))
-    }) else {
+    let Some(name) = name_of(argument).filter(|name| function.names().any(|known| known == *name))
+    else {
         return Passing::AsWritten;
     };
-    match &*parameter.declared.ty {
-        syn::Type::Reference(reference)
-            if reference.mutability.is_some()
-                && matches!(*parameter.declared.pat, syn::Pat::Ident(_)) =>
-        {
-            Passing::Reborrowed
-        }
+    match function.declared_as(name) {
+        Some(Type::Reference(reference)) if reference.mutability.is_some() => Passing::Reborrowed,
         _ => Passing::Cloned,
     }
 }

@@ -358,10 +358,10 @@ impl Builder {
             )),
             Backend::Redis(mut config) => {
                 if let Some(lanes) = self.lanes {
-                    config = config.with_lanes(lanes)?;
+                    *config = config.with_lanes(lanes)?;
                 }
                 if let Some(size) = self.pool_size {
-                    config = config.with_pool_size(size)?;
+                    *config = config.with_pool_size(size)?;
                 }
                 Store::Redis(RedisStore::new(&config)?)
             }

@@ -85,7 +85,6 @@ pub async fn uncached<F: Future>(call: F) -> F::Output {
 }
 
 /// The call's value together with its events, in their order.
-#[cfg(feature = "test-util")]
 pub async fn events<F: Future>(call: F) -> (F::Output, Vec<Event>) {
     let control = Control::new(Mode::Cached);
     let output = run(control.clone(), call).await;

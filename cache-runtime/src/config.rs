@@ -3,14 +3,6 @@
 //! A URL often carries a password, so the text of a URL never reaches an error, a log or a
 //! `Debug` output: errors name the part that is wrong, and [`RedisConfig`] shows the address.
 
-#![cfg_attr(
-    not(feature = "test-util"),
-    expect(
-        unreachable_pub,
-        reason = "reachable from tests through `test_util` only"
-    )
-)]
-
 use std::{fmt, sync::Arc, time::Duration};
 
 use redis::{
@@ -39,7 +31,7 @@ pub enum Backend {
     /// The embedded store of this process: `memory://`.
     Memory,
     /// A Redis server.
-    Redis(RedisConfig),
+    Redis(Box<RedisConfig>),
 }
 
 impl Backend {
@@ -57,7 +49,10 @@ impl Backend {
                     reason: "`memory://` takes neither a host nor a path".to_owned(),
                 }),
             },
-            "redis" | "rediss" | "unix" => RedisConfig::parse(url).map(Self::Redis),
+            "redis" | "rediss" | "unix" => {
+                let config = RedisConfig::parse(url)?;
+                Ok(Self::Redis(Box::new(config)))
+            }
             scheme @ ("redis-cluster" | "redis-sentinel") => Err(ConfigError::NotYetSupported {
                 scheme: scheme.to_owned(),
             }),
@@ -324,7 +319,10 @@ mod tests {
             good.connection().redis_settings().password(),
             Some("hunter2")
         );
-        let shown = format!("{good:?} {good:#?} {:?}", Backend::Redis(good.clone()));
+        let shown = format!(
+            "{good:?} {good:#?} {:?}",
+            Backend::Redis(Box::new(good.clone()))
+        );
         assert!(
             !shown.contains("hunter2") && !shown.contains("amy"),
             "{shown}"

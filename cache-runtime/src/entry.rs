@@ -1,18 +1,17 @@
 //! [`Entry`]: the cached value of one function for one key.
 
-use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::{CodecError, TypeIdentity};
+use crate::codec::TypeIdentity;
 use crate::error::{CacheError, StoreError};
 use crate::flow::{Budget, Engine};
 use crate::key::Key;
 use crate::observe::Miss;
-use crate::rules::{CacheValue, Rules, Verdict};
+use crate::rules::{CacheValue, Decode, Judge, Rules, Verdict};
 
 /// The cached value of one annotated function for one key: what `get_user_entry(42)` returns.
 ///
@@ -57,8 +56,8 @@ pub(crate) struct Core {
     pub(crate) timeout: Duration,
     pub(crate) at: Result<(Key, TypeIdentity), CacheError>,
     /// Judges and encodes a value.
-    pub(crate) judge: Arc<dyn Fn(&dyn Any) -> Verdict + Send + Sync>,
-    pub(crate) decode: fn(&[u8]) -> Result<Box<dyn Any>, CodecError>,
+    pub(crate) judge: Judge,
+    pub(crate) decode: Decode,
 }
 
 impl<R> Entry<R> {

@@ -68,7 +68,9 @@ pub use cache::{AlreadyInstalled, Builder, Cache};
 pub use cache_macros::{cached, invalidates, updates};
 pub use call::{outcome, refresh, uncached};
 
-pub use codec::{Codec, CodecError, Json, MessagePack};
+#[cfg(feature = "bincode")]
+pub use codec::Bincode;
+pub use codec::{Codec, CodecError, CodecErrorKind, Json, MessagePack, Postcard};
 pub use entry::{Entry, PlainEntry};
 pub use error::{CacheError, ConfigError, StoreError, StoreErrorKind};
 #[doc(hidden)]
@@ -83,5 +85,5 @@ pub mod __private {
     pub use crate::private::*;
 }
 
-#[cfg(feature = "test-util")]
+#[doc(hidden)]
 pub mod test_util;

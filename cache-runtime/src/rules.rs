@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{Codec, CodecError};
+use crate::codec::{Codec, CodecError, codec_id, encode_checked};
 use crate::envelope;
 use crate::observe::NotStored;
 
@@ -19,12 +19,21 @@ impl<T: Serialize + DeserializeOwned + 'static> CacheValue for T {}
 /// What is to become of a value that was loaded or is to be written through.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// Store it: an envelope's buffer with the payload in it.
-    Store { buffer: Vec<u8>, ttl: Duration },
+    /// Store it.
+    Store(Encoded),
     /// Do not store it.
     Leave(NotStored),
     /// It cannot be stored: it would not read back.
     Refuse(CodecError),
+}
+
+/// A value to be stored, encoded.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    /// An envelope's buffer with the payload in it.
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) codec_id: u8,
+    pub(crate) ttl: Duration,
 }
 
 /// Whether a value is stored, and for how long.
@@ -35,6 +44,12 @@ pub(crate) struct Rules<V> {
     pub(crate) cache_if: Option<fn(&V) -> bool>,
     pub(crate) is_none: fn(&V) -> bool,
 }
+
+/// [`Rules::judge`] for entries, which name neither the codec nor, in one type, the value.
+pub(crate) type Judge = Arc<dyn Fn(&dyn Any) -> Verdict + Send + Sync>;
+
+/// [`decode_any`] for entries.
+pub(crate) type Decode = fn(&[u8]) -> Result<Box<dyn Any>, CodecError>;
 
 /// How long a value is fresh.
 pub(crate) enum Ttl<V> {
@@ -74,15 +89,17 @@ impl<V: CacheValue> Rules<V> {
             Err(reason) => return Verdict::Leave(reason),
         };
         let mut buffer = envelope::start();
-        match C::encode(value, &mut buffer) {
-            Ok(()) => Verdict::Store { buffer, ttl },
+        match encode_checked::<V, C>(value, &mut buffer) {
+            Ok(()) => Verdict::Store(Encoded {
+                buffer,
+                codec_id: codec_id::<C>(),
+                ttl,
+            }),
             Err(error) => Verdict::Refuse(error),
         }
     }
 
-    pub(crate) fn into_judge<C: Codec>(
-        self,
-    ) -> Arc<dyn Fn(&dyn Any) -> Verdict + Send + Sync + 'static> {
+    pub(crate) fn into_judge<C: Codec>(self) -> Judge {
         Arc::new(move |value| match value.downcast_ref::<V>() {
             Some(value) => self.judge::<C>(value),
             // Unreachable: the entry is typed by `V`.
@@ -111,7 +128,7 @@ impl<V: CacheValue> Rules<V> {
     }
 }
 
-/// Decodes behind a function pointer, for entries, which do not name the codec.
+/// Decodes to a value whose type the caller knows.
 pub(crate) fn decode_any<V: CacheValue, C: Codec>(
     payload: &[u8],
 ) -> Result<Box<dyn Any>, CodecError> {

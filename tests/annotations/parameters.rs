@@ -94,9 +94,21 @@ async fn named_lifetime<'a>(name: &'a str, _: &str) -> Result<u8, std::borrow::C
     }
 }
 
+/// Parameters that only the skipped argument uses.
+#[cached(ttl = 300, key = "unused:{id}", skip(list))]
+async fn only_in_skipped<'a, T: Sync>(list: &'a [&'a T], id: usize) -> usize {
+    tokio::task::yield_now().await;
+    list.len() + id
+}
+
 #[tokio::test]
 async fn lifetimes_stay_as_they_are() {
     alone(async {
+        assert_eq!(only_in_skipped(&[&1, &2], 3).await, 5);
+        assert_eq!(
+            only_in_skipped_entry::<u8>(3).peek().await.ok(),
+            Some(Some(5))
+        );
         let long = |tag: &str| tag.len() > 1;
         assert_eq!(borrows("aa", &["b", "cc"], long).await, ["aa", "cc"]);
         let name = "Ada".to_owned();

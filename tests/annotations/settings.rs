@@ -169,6 +169,42 @@ async fn attributes_beside_ours_are_kept_in_either_order() {
     .await;
 }
 
+/// Counts spans.
+struct Spans(Arc<AtomicU64>);
+
+impl tracing::Subscriber for Spans {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.is_span() && metadata.name().starts_with("instrumented")
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(self.0.fetch_add(1, SeqCst) + 1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, _: &tracing::Event<'_>) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn the_order_of_attributes_decides_what_a_span_covers() {
+    let spans = Arc::new(AtomicU64::new(0));
+    let _guard = tracing::subscriber::set_default(Spans(spans.clone()));
+    alone(async {
+        for _ in 0..3 {
+            assert_eq!(instrumented_outside(5).await, Ok(5));
+        }
+        assert_eq!(spans.swap(0, SeqCst), 1, "only the load");
+        for _ in 0..3 {
+            assert_eq!(instrumented_inside(5).await, Ok(5));
+        }
+        assert_eq!(spans.load(SeqCst), 3, "every call");
+    })
+    .await;
+}
+
 macro_rules! cached_function {
     ($name:ident, $ttl:expr, $prefix:literal, $argument:ident) => {
         #[cached(ttl = $ttl, key = $prefix)]

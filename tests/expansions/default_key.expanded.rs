@@ -14,7 +14,7 @@ pub async fn search(query: &str, page: u32) -> Vec<Hit> {
             .plan(&__SITE, &|| ())
             .key(|key| {
                 let key = key.path("");
-                let key = __cache::Arg::new(&query).render(key);
+                let key = __cache::Arg::new(query).render(key);
                 let key = __cache::Arg::new(&page).render(key);
                 key
             })
@@ -47,7 +47,7 @@ pub fn search_entry(query: &str, page: u32) -> ::cache_runtime::Entry<Vec<Hit>> 
         .plan(&__SITE, &|| ())
         .key(|key| {
             let key = key.path("");
-            let key = __cache::Arg::new(&query).render(key);
+            let key = __cache::Arg::new(query).render(key);
             let key = __cache::Arg::new(&page).render(key);
             key
         })

@@ -1,68 +1,133 @@
-//! How values become bytes.
-use serde::{Serialize, de::DeserializeOwned};
-use std::fmt;
+//! How values become bytes and back, and what tells the bytes of two types apart.
+//!
+//! ```text
+//! Codec            one file per codec: message_pack · json · postcard · bincode
+//! identity         64 bits that name (type, codec, format) and, for positional codecs, the structure
+//! trace → shape    the structure of a type, seen through its `Deserialize`
+//! guard            around every codec's serializer: what would not read back is refused
+//! bounded          around every deserializer: garbage neither exhausts the stack nor the memory
+//! ```
 
-/// A way to encode values.
+mod bounded;
+mod error;
+mod guard;
+mod identity;
+mod json;
+mod message_pack;
+mod postcard;
+mod shape;
+mod trace;
+
+#[cfg(feature = "bincode")]
+mod bincode;
+
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+#[cfg(feature = "bincode")]
+pub use self::bincode::Bincode;
+pub use self::error::{CodecError, CodecErrorKind};
+pub(crate) use self::identity::codec_id;
+pub use self::identity::{TypeIdentity, type_identity};
+pub use self::json::Json;
+pub use self::message_pack::MessagePack;
+pub use self::postcard::Postcard;
+
+/// Levels of nesting a stored value may have: structs, sequences, maps, `Some`, newtypes and enum
+/// variants with content each count as one. Decoding recurses once per level on the caller's
+/// stack, so this is what keeps hostile bytes from exhausting it; `encode` refuses deeper values,
+/// as they would never be read back.
+///
+/// `serde_json` fixes the number: its own limit is 128, reached before the innermost level.
+const DEPTH_LIMIT: u16 = 127;
+
+/// A way to turn values into bytes and back.
+///
+/// The codecs of this crate are [`MessagePack`] (the default), [`Json`], [`Postcard`] and, with
+/// the feature `bincode`, `Bincode`. Implement the trait to bring another one:
+///
+/// ```
+/// use cache_runtime::{Codec, CodecError, CodecErrorKind};
+/// use serde::{Serialize, de::DeserializeOwned};
+///
+/// struct PrettyJson;
+///
+/// impl Codec for PrettyJson {
+///     const NAME: &'static str = "PrettyJson";
+///
+///     fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
+///         serde_json::to_writer_pretty(out, value)
+///             .map_err(|error| CodecError::new(CodecErrorKind::Encode, Self::NAME, error.to_string()))
+///     }
+///
+///     fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+///         serde_json::from_slice(bytes)
+///             .map_err(|error| CodecError::new(CodecErrorKind::Decode, Self::NAME, error.to_string()))
+///     }
+/// }
+///
+/// let mut bytes = Vec::new();
+/// PrettyJson::encode(&[1, 2], &mut bytes)?;
+/// assert_eq!(PrettyJson::decode::<Vec<u8>>(&bytes)?, [1, 2]);
+/// # Ok::<(), CodecError>(())
+/// ```
 pub trait Codec: 'static {
-    /// Part of the type identity.
+    /// Part of the type identity: entries written by a codec of another name are never decoded by
+    /// this one. Change it when the bytes change.
     const NAME: &'static str;
-    /// Whether fields are found by position.
+
+    /// Whether fields are told apart by position only. The type identity then holds a fingerprint
+    /// of the type's structure, and types whose structure cannot be seen are refused.
     const POSITIONAL: bool = false;
-    /// Appends the encoded value.
+
+    /// Appends `value` to `out`, which holds the envelope's header already.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecErrorKind::Unfaithful`] if the bytes would not decode to an equal value,
+    /// [`CodecErrorKind::Encode`] if there are none. What `out` holds after its first part is
+    /// then unspecified; the codecs of this crate leave it as it was.
     fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError>;
-    /// Decodes all of `bytes`.
+
+    /// Reads a value back from all of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecErrorKind::Decode`] for anything that is not exactly one encoded `T`, bytes left
+    /// over included.
     fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>;
 }
 
-/// Why a codec refused.
-#[derive(Debug, Clone)]
-pub struct CodecError(String);
-impl fmt::Display for CodecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+/// Appends `value` to `out` like [`Codec::encode`], then decodes it once, so that a type whose
+/// `Deserialize` cannot read what its `Serialize` wrote is noticed now and not at every hit.
+///
+/// What a codec sees of a value while writing does not tell everything: serde buffers what it
+/// reads inside `flatten`, untagged and internally tagged types in a form without 128-bit
+/// integers, and in JSON with text for all keys of maps.
+///
+/// # Errors
+///
+/// As [`Codec::encode`]; [`CodecErrorKind::Unfaithful`] if decoding fails. `out` may then hold the
+/// useless bytes.
+pub(crate) fn encode_checked<T: Serialize + DeserializeOwned, C: Codec>(
+    value: &T,
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    let start = out.len();
+    C::encode(value, out)?;
+    match C::decode::<T>(out.get(start..).unwrap_or_default()) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(CodecError::new(
+            CodecErrorKind::Unfaithful,
+            C::NAME,
+            format!(
+                "its `Deserialize` does not read what its `Serialize` wrote ({error}): keep 128-bit \
+                 integers, and with `codec = Json` maps whose keys are not text, out of `flatten`, \
+                 untagged and internally tagged types, or store them as text"
+            ),
+        )),
     }
-}
-impl std::error::Error for CodecError {}
-
-/// MessagePack with field names.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct MessagePack;
-/// JSON.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Json;
-
-impl Codec for MessagePack {
-    const NAME: &'static str = "MessagePack";
-    fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        rmp_serde::encode::write_named(out, value).map_err(|e| CodecError(e.to_string()))
-    }
-    fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-        rmp_serde::from_slice(bytes).map_err(|e| CodecError(e.to_string()))
-    }
-}
-impl Codec for Json {
-    const NAME: &'static str = "Json";
-    fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
-        serde_json::to_writer(out, value).map_err(|e| CodecError(e.to_string()))
-    }
-    fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-        serde_json::from_slice(bytes).map_err(|e| CodecError(e.to_string()))
-    }
-}
-
-/// What tells value types apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TypeIdentity(u64);
-impl TypeIdentity {
-    pub(crate) fn from_u64(n: u64) -> Self {
-        Self(n)
-    }
-    pub(crate) fn to_u64(self) -> u64 {
-        self.0
-    }
-}
-pub(crate) fn type_identity<T: DeserializeOwned + 'static, C: Codec>()
--> Result<TypeIdentity, CodecError> {
-    let name = format!("{}/{}", std::any::type_name::<T>(), C::NAME);
-    Ok(TypeIdentity(xxhash_rust::xxh3::xxh3_64(name.as_bytes())))
 }

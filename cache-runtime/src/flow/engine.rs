@@ -14,7 +14,7 @@ use crate::invalidate::Unconfirmed;
 use crate::key::Key;
 use crate::observe::{Miss, StatsTable};
 use crate::policy::Policy;
-use crate::rules::Verdict;
+use crate::rules::{Encoded, Verdict};
 use crate::single_flight::Flights;
 use crate::store::Store;
 
@@ -37,7 +37,11 @@ pub(crate) struct Engine {
 pub(crate) struct Sealed {
     pub(crate) envelope: Bytes,
     pub(crate) payload: Bytes,
+    pub(crate) ttl: Duration,
 }
+
+/// Entries expire by the store's own clock, so nothing reads the creation time yet.
+const NOT_STAMPED: u64 = 0;
 
 impl Engine {
     /// The intact payload of this key and type.
@@ -54,23 +58,29 @@ impl Engine {
         Ok(opened.payload)
     }
 
+    /// `load_cost` is what the origin took for it; zero if the value does not come from there.
     pub(crate) fn seal(
-        &self,
-        buffer: Vec<u8>,
+        encoded: Encoded,
         key: &Key,
         identity: TypeIdentity,
-        ttl: Duration,
+        load_cost: Duration,
     ) -> Sealed {
         let meta = Meta {
+            created_ms: NOT_STAMPED,
             spans: Spans {
-                fresh: ttl,
+                fresh: encoded.ttl,
                 stale: Duration::ZERO,
             },
-            ..Meta::default()
+            load_cost,
+            codec_id: encoded.codec_id,
         };
-        let envelope = envelope::seal(buffer, key.as_str(), identity, &meta);
-        let payload = envelope.slice(envelope::HEADER_LEN.min(envelope.len())..);
-        Sealed { envelope, payload }
+        let envelope = envelope::seal(encoded.buffer, key.as_str(), identity, &meta);
+        let payload = envelope.slice(envelope::HEADER.min(envelope.len())..);
+        Sealed {
+            envelope,
+            payload,
+            ttl: encoded.ttl,
+        }
     }
 
     /// Writes a value over whatever the entry holds; the last writer wins.
@@ -98,8 +108,8 @@ impl Engine {
         identity: TypeIdentity,
         verdict: Verdict,
     ) -> Result<(), CacheError> {
-        let (buffer, ttl) = match verdict {
-            Verdict::Store { buffer, ttl } => (buffer, ttl),
+        let encoded = match verdict {
+            Verdict::Store(encoded) => encoded,
             Verdict::Leave(_) => {
                 self.delete(budget, std::slice::from_ref(key)).await?;
                 return Ok(());
@@ -109,7 +119,7 @@ impl Engine {
                 return Err(error.into());
             }
         };
-        let sealed = self.seal(buffer, key, identity, ttl);
+        let sealed = Self::seal(encoded, key, identity, Duration::ZERO);
         let size = sealed.envelope.len();
         if size > self.value_limit {
             self.delete(budget, std::slice::from_ref(key)).await?;
@@ -119,7 +129,7 @@ impl Engine {
             });
         }
         self.fenced(budget, std::slice::from_ref(key), async {
-            self.store.put(key, sealed.envelope, ttl).await
+            self.store.put(key, sealed.envelope, sealed.ttl).await
         })
         .await?;
         Ok(())

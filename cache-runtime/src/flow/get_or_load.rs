@@ -2,9 +2,10 @@
 
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{Budget, Engine};
 use crate::call::{Control, Loading, Mode};
@@ -48,6 +49,7 @@ pub(crate) struct Flow {
     stage: Stage,
     // Held from the moment this call may run the origin.
     lead: Option<Lead>,
+    load_started: Option<Instant>,
     // The store has failed to answer: it is not asked again before the fill.
     unanswered: bool,
     // The payload handed out last, and what serving it would be called.
@@ -83,6 +85,7 @@ impl Flow {
             budget: Budget::new(call.policy.timeout),
             stage: Stage::Enter,
             lead: None,
+            load_started: None,
             unanswered: false,
             handed_out: None,
             call,
@@ -195,6 +198,7 @@ impl Flow {
                         continue;
                     }
                     self.record(Event::Load);
+                    self.load_started = Some(Instant::now());
                     return Step::Load(key);
                 }
             }
@@ -294,8 +298,8 @@ impl Flow {
     }
 
     async fn fill(&mut self, lead: &Lead, verdict: Verdict) -> Result<(), NotStored> {
-        let (buffer, ttl) = match verdict {
-            Verdict::Store { buffer, ttl } => (buffer, ttl),
+        let encoded = match verdict {
+            Verdict::Store(encoded) => encoded,
             Verdict::Leave(reason) => return Err(reason),
             Verdict::Refuse(error) => {
                 let advice = || format!("a value is not stored: {error}");
@@ -307,7 +311,10 @@ impl Flow {
             return Err(NotStored::Refused);
         };
         let engine = &self.call.engine;
-        let sealed = engine.seal(buffer, key, *identity, ttl);
+        let cost = self
+            .load_started
+            .map_or(Duration::ZERO, |start| start.elapsed());
+        let sealed = Engine::seal(encoded, key, *identity, cost);
         lead.land(Landing::Value(sealed.payload));
         if sealed.envelope.len() > engine.value_limit {
             let size = sealed.envelope.len();
@@ -323,7 +330,7 @@ impl Flow {
         let Some(_fill) = lead.fill().filter(|_| !engine.unconfirmed.covers(key)) else {
             return Err(NotStored::Fenced);
         };
-        let put = engine.store.put(key, sealed.envelope, ttl);
+        let put = engine.store.put(key, sealed.envelope, sealed.ttl);
         let stored = self.budget.spend(put).await;
         stored.map_err(|error| NotStored::Store(error.kind()))
     }

@@ -32,7 +32,6 @@ impl<'a, T: ?Sized> Arg<'a, T> {
 
 impl<T: Serialize + ?Sized> Arg<'_, T> {
     /// Appends the argument to the key.
-    #[must_use]
     pub fn render(&self, key: KeyBuilder) -> KeyBuilder {
         key.argument(self.0.0)
     }
@@ -40,7 +39,6 @@ impl<T: Serialize + ?Sized> Arg<'_, T> {
 
 impl<T: ?Sized> Unrenderable<'_, T> {
     /// Does not compile.
-    #[must_use]
     pub fn render(&self, key: KeyBuilder) -> KeyBuilder
     where
         T: KeyArgument,

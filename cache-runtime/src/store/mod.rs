@@ -4,14 +4,6 @@
 //! operation may be dropped at any await: a reply is never handed to another caller, and the
 //! store stays usable. Whether a dropped `put` or `delete` happened is unknown.
 
-#![cfg_attr(
-    not(feature = "test-util"),
-    expect(
-        unreachable_pub,
-        reason = "reachable from tests through `test_util` only"
-    )
-)]
-
 mod memory;
 mod redis;
 

@@ -37,7 +37,7 @@ struct Inner {
 }
 
 impl MemoryStore {
-    /// Room for `capacity_bytes` of keys and values with their bookkeeping (about 150 bytes an
+    /// Room for `capacity_bytes` of keys and values with their bookkeeping (about 170 bytes an
     /// entry). When it is full, entries that were not read for longest make way.
     #[must_use]
     pub fn new(capacity_bytes: usize) -> Self {
@@ -190,22 +190,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn expired_entries_make_way_before_live_ones() {
+    async fn puts_sweep_expired_entries_away() {
         let store = MemoryStore::new(1 << 20);
         for n in 0..1_000 {
             store.put(&key(n), value(200), MINUTE).unwrap();
         }
+        let live = store.used_bytes();
         for n in 1_000..2_000 {
-            store
-                .put(&key(n), value(200), Duration::from_secs(1))
-                .unwrap();
+            let second = Duration::from_secs(1);
+            store.put(&key(n), value(200), second).unwrap();
         }
         tokio::time::advance(Duration::from_secs(2)).await;
-        for n in 2_000..4_000 {
+        for n in 2_000..3_000 {
             store.put(&key(n), value(200), MINUTE).unwrap();
         }
-        let live = (0..1_000).filter(|n| store.get(&key(*n)).is_some()).count();
-        assert_eq!(live, 1_000);
+        assert_eq!(store.used_bytes(), 2 * live, "no expired entry is left");
+        for n in (0..1_000).chain(2_000..3_000) {
+            assert!(store.get(&key(n)).is_some(), "{n}");
+        }
     }
 
     #[test]

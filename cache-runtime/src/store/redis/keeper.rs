@@ -11,7 +11,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redis::{AsyncConnectionConfig, PushInfo, PushKind, aio::SendError};
+use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value, aio::SendError};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     time::{Instant, sleep_until, timeout},
@@ -198,6 +198,8 @@ async fn answers(wire: &Wire) -> bool {
     let mut connection = wire.connection.clone();
     let ping = redis::cmd("PING");
     match timeout(PROBE_TIMEOUT, connection.send_packed_command(&ping)).await {
+        // Busy, loading, or a user without the right to ask: alive.
+        Ok(Ok(Value::ServerError(_))) => true,
         Ok(Ok(reply)) => Pong::from_reply(reply).is_ok(),
         Ok(Err(_)) | Err(_) => false,
     }

@@ -1,0 +1,405 @@
+//! Texts of errors, and what is read from attributes and manifests. What expansions do is tested against the runtime,
+//! where the errors sit in the source by `tests/ui`, and how expansions look by `tests/expansions`.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::quote;
+
+use crate::writes::Kind;
+use crate::{expand, expand_writes, runtime};
+
+/// What `#[cached(attribute)]` on a plain function reports.
+fn wrong(attribute: TokenStream) -> Vec<String> {
+    let function = quote!(
+        async fn f(id: u64, name: &str) -> Result<String, E> {
+            g(id, name).await
+        }
+    );
+    wrong_on(attribute, function)
+}
+
+fn wrong_on(attribute: TokenStream, item: TokenStream) -> Vec<String> {
+    errors(expand::cached(attribute, item, &quote!(::cache_runtime)))
+}
+
+fn wrong_write(kind: Kind, attribute: TokenStream) -> Vec<String> {
+    let function = quote!(
+        async fn f(id: u64, name: &str) -> Result<String, E> {
+            g(id, name).await
+        }
+    );
+    errors(expand_writes::writes(
+        kind,
+        attribute,
+        function,
+        &quote!(::cache_runtime),
+    ))
+}
+
+/// The texts of all `compile_error!`s, in order.
+fn errors(expansion: TokenStream) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut after_error = false;
+    for token in expansion {
+        match token {
+            TokenTree::Ident(word) => after_error = word == "compile_error",
+            TokenTree::Group(group) if after_error => {
+                let text: syn::LitStr = syn::parse2(group.stream()).expect("an error is a string");
+                texts.push(text.value());
+                after_error = false;
+            }
+            _ => {}
+        }
+    }
+    texts
+}
+
+#[track_caller]
+fn assert_wrong(attribute: TokenStream, expected: &[&str]) {
+    let reported = wrong(attribute);
+    assert_eq!(reported.len(), expected.len(), "{reported:#?}");
+    for (reported, expected) in reported.iter().zip(expected) {
+        assert!(
+            reported.contains(expected),
+            "{reported}\ndoes not contain\n{expected}"
+        );
+    }
+}
+
+#[test]
+fn durations_come_in_three_forms() {
+    for good in [
+        quote!(300),
+        quote!("250ms"),
+        quote!("1w2d3h4m5s6ms"),
+        quote!("1h30m"),
+        quote!(TTL),
+        quote!(x.ttl()),
+    ] {
+        assert_wrong(quote!(ttl = #good), &[]);
+    }
+    assert_wrong(quote!(ttl = 0), &["longer than zero"]);
+    assert_wrong(quote!(ttl = "0s"), &["longer than zero"]);
+    assert_wrong(quote!(ttl = ""), &["an empty duration"]);
+    assert_wrong(quote!(ttl = "5"), &["write `5s`"]);
+    assert_wrong(quote!(ttl = "5 m"), &["unknown unit ` m`"]);
+    assert_wrong(quote!(ttl = "5y"), &["unknown unit `y`"]);
+    assert_wrong(quote!(ttl = "m5"), &["`m5` is not a duration"]);
+    assert_wrong(quote!(ttl = "1.5h"), &["unknown unit `.`"]);
+    assert_wrong(quote!(ttl = "1m1h"), &["`h` comes too late"]);
+    assert_wrong(quote!(ttl = "1m1m"), &["`m` comes too late"]);
+    assert_wrong(quote!(ttl = "99999999999999w"), &["too long"]);
+    assert_wrong(quote!(ttl = 99999999999999999999), &["too long"]);
+    assert_wrong(
+        quote!(ttl = 5m),
+        &["write the unit inside a string: `\"5m\"`"],
+    );
+    assert_wrong(quote!(ttl = 0.5), &["`\"500ms\"`"]);
+    assert_wrong(quote!(ttl = -5), &["cannot be negative"]);
+    assert_wrong(quote!(ttl = true), &["not a duration"]);
+}
+
+#[test]
+fn templates_name_parameters() {
+    for good in [
+        "{id}:{name}",
+        "{id:?} {name:>8}",
+        "a{{{id}}}{name}",
+        "{id.0.x}:{name.type}",
+        "x:{name}:{id}:{name}",
+    ] {
+        assert_wrong(quote!(ttl = 1, key = #good), &[]);
+    }
+    assert_wrong(quote!(ttl = 1, key = ""), &["an empty template"]);
+    assert_wrong(
+        quote!(ttl = 1, key = "{}"),
+        &["write `{id}` instead of `{}`"],
+    );
+    assert_wrong(
+        quote!(ttl = 1, key = "{0}"),
+        &["placeholders name a parameter"],
+    );
+    assert_wrong(quote!(ttl = 1, key = "{id"), &["`{` is never closed"]);
+    assert_wrong(quote!(ttl = 1, key = "id}"), &["`}` closes nothing"]);
+    assert_wrong(
+        quote!(ttl = 1, key = "{user}"),
+        &["unknown placeholder `{user}`: the parameters are `id` and `name`"],
+    );
+    assert_wrong(
+        quote!(ttl = 1, key = "{self.x}"),
+        &["unknown placeholder `{self}`"],
+    );
+    assert_wrong(quote!(ttl = 1, key = "{id.len()}"), &["field names only"]);
+    assert_wrong(quote!(ttl = 1, key = "{id + 1}"), &["is not a placeholder"]);
+    assert_wrong(quote!(ttl = 1, key = "{id:name$}"), &["written as numbers"]);
+    for ambiguous in ["{id}{name}", "{id}-{name}", "{id}%{name}"] {
+        assert_wrong(
+            quote!(ttl = 1, key = #ambiguous),
+            &["put a `:` between them, as in `{id}:{name}`"],
+        );
+    }
+}
+
+#[test]
+fn every_parameter_is_in_the_key_or_skipped() {
+    assert_wrong(quote!(ttl = 1, key = "{id}", skip(name)), &[]);
+    assert_wrong(quote!(ttl = 1, skip(name, id)), &[]);
+    assert_wrong(
+        quote!(ttl = 1, key = "{id}"),
+        &["`name` is neither in the key nor in `skip`"],
+    );
+    assert_wrong(
+        quote!(ttl = 1, key = "k"),
+        &["`id` is neither", "`name` is neither"],
+    );
+    assert_wrong(
+        quote!(ttl = 1, key = "{id}:{name}", skip(name)),
+        &["`name` is in the key and in `skip`"],
+    );
+    assert_wrong(
+        quote!(ttl = 1, skip(db)),
+        &["names no parameter `db`: the parameters are `id` and `name`"],
+    );
+    assert_wrong(quote!(ttl = 1, skip(self)), &["names no parameter `self`"]);
+    assert_wrong(quote!(ttl = 1, skip(id, id)), &["`id` is skipped twice"]);
+    let method = quote!(
+        async fn f(&self, id: u64) -> u64 {
+            id
+        }
+    );
+    assert_eq!(
+        wrong_on(quote!(ttl = 1, key = "{id}"), method.clone()).len(),
+        1
+    );
+    assert!(wrong_on(quote!(ttl = 1, key = "{id}", skip(self)), method.clone()).is_empty());
+    assert!(wrong_on(quote!(ttl = 1, key = "{self.tenant}:{id}"), method).is_empty());
+}
+
+#[test]
+fn arguments_are_read_one_by_one_and_all_errors_reported() {
+    assert_wrong(quote!(), &["Write `ttl = 300`"]);
+    assert_wrong(quote!(tll = 1), &["did you mean `ttl`?"]);
+    assert_wrong(
+        quote!(ttl = 1, near),
+        &["unknown argument `near`: there are `ttl`, `ttl_with`,"],
+    );
+    assert_wrong(quote!(ttl = 1, ttl = 2), &["`ttl` is given twice"]);
+    assert_wrong(
+        quote!(ttl = 1, ttl_with = f),
+        &["`ttl` and `ttl_with` both"],
+    );
+    assert_wrong(quote!(ttl), &["`ttl` takes a value: write `ttl = 300`"]);
+    assert_wrong(quote!(ttl =), &["`ttl` lacks its value"]);
+    assert_wrong(quote!(ttl = 1, skip), &["`skip` takes names"]);
+    assert_wrong(quote!(ttl = 1, skip(1)), &["`skip` takes names"]);
+    assert_wrong(quote!(ttl = 1, key = 5), &["`key` is a string literal"]);
+    assert_wrong(quote!(ttl = 1, entry = true), &["`entry` is the name"]);
+    assert_wrong(quote!(ttl = 1 cache = c), &["expected `,`"]);
+    assert_wrong(
+        quote!(
+            ttl = "5x",
+            skip(db),
+            codec,
+            key = "{id}{name}",
+            nonsense + 1,
+            entry = 1
+        ),
+        &[
+            "unknown unit",
+            "`codec` takes a value",
+            "unknown argument `nonsense`",
+            "`entry` is the name",
+            "names no parameter",
+            "nothing separates",
+        ],
+    );
+}
+
+#[test]
+fn the_signature_has_to_be_cacheable() {
+    let wrong = |item: TokenStream| wrong_on(quote!(ttl = 1), item).join("\n");
+    assert!(
+        wrong(quote!(
+            fn f() -> u64 {
+                1
+            }
+        ))
+        .contains("write `async fn`")
+    );
+    assert!(
+        wrong(quote!(
+            struct S;
+        ))
+        .contains("goes on an `async fn`")
+    );
+    assert!(
+        wrong(quote!(
+            async fn f() -> u64;
+        ))
+        .contains("has no body")
+    );
+    assert!(
+        wrong(quote!(
+            async fn f() -> ! {
+                loop {}
+            }
+        ))
+        .contains("this one never does")
+    );
+    assert!(
+        wrong(quote!(
+            async fn f() {}
+        ))
+        .contains("returns nothing to cache")
+    );
+    assert!(
+        wrong(quote!(
+            async fn f() -> () {}
+        ))
+        .contains("returns nothing to cache")
+    );
+    assert!(
+        wrong(quote!(
+            async fn f<'a>(s: &'a str) -> &'a str {
+                s
+            }
+        ))
+        .contains("`String` for `&str`")
+    );
+    assert!(
+        wrong(quote!(
+            async fn f(n: u8) -> Result<Option<&'static str>, E> {
+                g(n)
+            }
+        ))
+        .contains("so it cannot borrow")
+    );
+    assert!(
+        wrong(quote!(
+            async fn f<T>() -> T {
+                g()
+            }
+        ))
+        .contains("return `Result<T, _>`")
+    );
+    assert!(
+        wrong(quote!(
+            async fn f() -> Vec<impl Sized> {
+                vec![1]
+            }
+        ))
+        .contains("instead of `impl ..`")
+    );
+    assert!(
+        wrong(quote!(
+            async unsafe fn f() -> u64 {
+                1
+            }
+        ))
+        .contains("`unsafe fn`")
+    );
+    assert!(
+        wrong(quote!(
+            fn f<'a>(&'a self) -> Pin<Box<dyn Future<Output = u64> + Send + 'a>> {
+                b()
+            }
+        ))
+        .contains("`#[async_trait]`")
+    );
+}
+
+#[test]
+fn writes_name_entries_and_tags() {
+    let wrong = |kind, attribute| wrong_write(kind, attribute).join("\n");
+    for good in [
+        quote!(get(id)),
+        quote!(
+            self.users.get(id),
+            db::get(&name),
+            Repo::<User>::load::<T>(id),
+            tag("all"),
+            tag("x:{ret.id}:{name}")
+        ),
+        quote!(get(ret.id), only_ok, cache = self.cache),
+    ] {
+        assert_eq!(wrong(Kind::Invalidates, good), "");
+    }
+    assert_eq!(
+        wrong(Kind::Updates, quote!(get(id) = &ret.0, tag("x:{id}"))),
+        ""
+    );
+    assert!(wrong(Kind::Invalidates, quote!()).contains("nothing to act on"));
+    assert!(wrong(Kind::Invalidates, quote!(only_ok)).contains("nothing to act on"));
+    assert!(wrong(Kind::Invalidates, quote!(get)).contains("as in `get(id)`"));
+    assert!(wrong(Kind::Invalidates, quote!(get(id).await)).contains("remove `.await`"));
+    assert!(wrong(Kind::Invalidates, quote!("get")).contains("not something to act on"));
+    assert!(
+        wrong(Kind::Invalidates, quote!(get(id) = ret)).contains("`#[invalidates]` stores nothing")
+    );
+    assert!(wrong(Kind::Invalidates, quote!(get(id), only_ok, only_ok)).contains("given twice"));
+    assert!(wrong(Kind::Invalidates, quote!(get(id), cache)).contains("`cache = self.cache`"));
+    assert!(wrong(Kind::Invalidates, quote!(tag(id))).contains("a tag is a template"));
+    assert!(
+        wrong(Kind::Invalidates, quote!(tag("x:{org}")))
+            .contains("the parameters are `id`, `name` and `ret`")
+    );
+    assert!(wrong(Kind::Updates, quote!(tag("x"))).contains("name its function"));
+    assert!(wrong(Kind::Updates, quote!(tag("x") = ret, get(id))).contains("a tag has no value"));
+}
+
+#[test]
+fn a_wrong_attribute_leaves_the_function_and_a_stand_in_for_its_entry() {
+    let function = quote!(
+        async fn f(id: u64) -> u64 {
+            id
+        }
+    );
+    let expansion = expand::cached(
+        quote!(ttl = "x", key = "k:{id}"),
+        function.clone(),
+        &quote!(::c),
+    )
+    .to_string();
+    assert!(expansion.contains(&function.to_string()), "{expansion}");
+    assert!(
+        expansion.contains("fn f_entry (id : u64) -> :: c :: Entry < u64 >"),
+        "{expansion}"
+    );
+}
+
+#[test]
+fn a_renamed_runtime_is_found_in_the_manifest() {
+    let name = |manifest: &str| runtime::renamed(manifest, "", |name| name == "inherited");
+    assert_eq!(name("[dependencies]\ncache-runtime = \"1\""), None);
+    assert_eq!(name("[dependencies]\nother = \"1\"\n"), None);
+    for renamed in [
+        "[dependencies]\nmy-cache = { version = \"1\", package = \"cache-runtime\" }",
+        "[dependencies]\n\"my-cache\" = { package=\"cache-runtime\" }",
+        "[dependencies.my-cache]\nversion = \"1\"\npackage = \"cache-runtime\"",
+        "[dependencies]\nmy-cache.package = \"cache-runtime\"",
+        "[dev-dependencies]\nmy-cache = { package = \"cache-runtime\", path = \"..\" } # why",
+        "[target.'cfg(unix)'.dependencies]\nmy-cache = { package = \"cache-runtime\" }",
+        "[target.x86_64-unknown-linux-gnu.dependencies.my-cache]\npackage = \"cache-runtime\"",
+    ] {
+        assert_eq!(name(renamed).as_deref(), Some("my-cache"), "{renamed}");
+    }
+    for inherited in [
+        "[dependencies]\ninherited = { workspace = true }",
+        "[dependencies]\ninherited.workspace = true",
+    ] {
+        assert_eq!(name(inherited).as_deref(), Some("inherited"), "{inherited}");
+    }
+    for other in [
+        "[dependencies]\nforeign = { workspace = true }",
+        "# [dependencies]\n# my-cache = { package = \"cache-runtime\" }",
+        "[features]\nmy-cache = [\"package\"]",
+        "[package]\nname = \"cache-runtime\"",
+        "[dependencies]\ncache-runtime = { path = \"..\" }\nold-cache = { package = \"cache-runtime\", version = \"0.0\" }",
+    ] {
+        assert_eq!(name(other), None, "{other}");
+    }
+    let workspace = "[workspace.dependencies]\nshared = { package = \"cache-runtime\" }";
+    assert_eq!(
+        runtime::renamed(workspace, "workspace.", |_| false).as_deref(),
+        Some("shared")
+    );
+}

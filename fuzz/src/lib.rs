@@ -1,0 +1,169 @@
+//! What must hold for any bytes. Each function panics where it does not.
+//!
+//! ```text
+//! cd fuzz
+//! cargo run --release --target x86_64-unknown-linux-gnu --bin open_envelope -- -max_total_time=60
+//! ```
+
+use bytes::Bytes;
+use cache_runtime::test_util::{
+    Meta, Rejected, Spans, TypeIdentity, open, seal, start, type_identity,
+};
+use cache_runtime::{Bincode, Codec, CodecErrorKind, Json, MessagePack, Postcard};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::net::IpAddr;
+use std::time::Duration;
+
+const KEY: &str = "shop:user:42";
+
+/// Bytes from the store are the value of the key, or are rejected.
+pub fn open_envelope(data: &[u8]) {
+    let identity = TypeIdentity::from_u64(7);
+    let raw = Bytes::copy_from_slice(data);
+    if let Ok(opened) = open(&raw, KEY, identity) {
+        assert!(data.ends_with(&opened.payload));
+    }
+
+    // The fuzzer does not find a matching beginning by itself often.
+    let mut begun = seal(start(), KEY, identity, &meta(data)).to_vec();
+    let from = begun.len().min(data.len());
+    begun[14..from.max(14)].copy_from_slice(&data[14.min(from)..from]);
+    begun.extend_from_slice(&data[from..]);
+    drop(open(&Bytes::from(begun), KEY, identity));
+
+    let mut buffer = start();
+    buffer.extend_from_slice(data);
+    let meta = meta(data);
+    let sealed = seal(buffer, KEY, identity, &meta);
+    let opened = open(&sealed, KEY, identity).expect("what was sealed opens");
+    assert_eq!(opened.payload, data);
+    assert_eq!(opened.meta, meta);
+    assert_eq!(open(&sealed, "shop:user:43", identity), Err(Rejected::Corrupt));
+    let other = TypeIdentity::from_u64(8);
+    assert_eq!(open(&sealed, KEY, other), Err(Rejected::OtherType));
+    let cut = number(data) as usize % sealed.len();
+    open(&sealed.slice(..cut), KEY, identity).expect_err("cut");
+    let bit = number(data) as usize % (sealed.len() * 8);
+    let mut flipped = sealed.to_vec();
+    flipped[bit / 8] ^= 1 << (bit % 8);
+    if let Ok(opened) = open(&Bytes::from(flipped), KEY, identity) {
+        assert_eq!(opened.payload, data, "bit {bit}");
+        assert_eq!(opened.meta.spans, meta.spans, "bit {bit}");
+    }
+}
+
+fn meta(data: &[u8]) -> Meta {
+    let number = number(data);
+    Meta {
+        created_ms: number,
+        spans: Spans {
+            fresh: Duration::from_millis(number.rotate_left(16)),
+            stale: Duration::from_millis(number.rotate_left(32)),
+        },
+        load_cost: Duration::from_millis(number >> 32),
+        codec_id: number as u8,
+    }
+}
+
+fn number(data: &[u8]) -> u64 {
+    data.first_chunk().copied().map_or(0, u64::from_le_bytes)
+}
+
+/// Any bytes decode to a value that can be stored and reads back, or are an error.
+pub fn decode_each_codec(data: &[u8]) {
+    each_type::<MessagePack>(data);
+    each_type::<Json>(data);
+    each_type::<Postcard>(data);
+    each_type::<Bincode>(data);
+}
+
+fn each_type<C: Codec>(data: &[u8]) {
+    decode::<User, C>(data);
+    decode::<Vec<Expression>, C>(data);
+    decode::<BTreeMap<i64, (Option<bool>, char)>, C>(data);
+    decode::<(u128, i128, f32, [u8; 3], Option<String>), C>(data);
+    if !C::POSITIONAL {
+        decode::<serde_json::Value, C>(data);
+        decode::<Flat, C>(data);
+        decode::<Internal, C>(data);
+        decode::<Untagged, C>(data);
+    }
+}
+
+fn decode<T: Serialize + DeserializeOwned + Debug + 'static, C: Codec>(data: &[u8]) {
+    let Ok(value) = C::decode::<T>(data) else {
+        return;
+    };
+    // With the shape known, positional codecs check all they write against it.
+    type_identity::<T, C>().expect("the type is supported");
+    let Some(bytes) = encode::<T, C>(&value) else {
+        return;
+    };
+    let again: T = C::decode(&bytes).unwrap_or_else(|error| panic!("{value:?}: {error}"));
+    // Not the values, as NaN is not equal to itself.
+    assert_eq!(encode::<T, C>(&again), Some(bytes), "{value:?}");
+}
+
+fn encode<T: Serialize, C: Codec>(value: &T) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    match C::encode(value, &mut bytes) {
+        Ok(()) => Some(bytes),
+        Err(error) => {
+            assert_eq!(error.kind(), CodecErrorKind::Unfaithful, "{error}");
+            None
+        }
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct User {
+    id: u64,
+    name: String,
+    tags: Vec<String>,
+    #[serde(default)]
+    score: Option<f64>,
+    address: IpAddr,
+    avatar: Vec<u8>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Expression {
+    Nothing,
+    Literal(i16),
+    Negative(Box<Expression>),
+    Sum(Vec<Expression>),
+    Maybe(Option<Box<Expression>>),
+    Pair(Box<Expression>, u8),
+    Named { name: String, inner: Box<Expression> },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Flat {
+    id: u8,
+    #[serde(flatten)]
+    user: Option<User>,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Untagged>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "t")]
+enum Internal {
+    Unit,
+    User(User),
+    Deep { inner: Option<Box<Internal>> },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Untagged {
+    Nothing,
+    Number(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Untagged>),
+    Map(BTreeMap<String, Untagged>),
+}
