@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fs, io, process};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, params};
 
 /// How many users and visits a new database has.
 pub const USERS: i64 = 200_000;
@@ -15,7 +15,8 @@ pub const VISITS: i64 = 250_000;
 /// All rows of a new database.
 pub const ROWS: u64 = (USERS + VISITS).cast_unsigned();
 
-/// Stored in the file: a database of another layout is made anew.
+/// Stored in the file: which program it belongs to, and how it is laid out.
+const APPLICATION: i64 = 0x6361_6368;
 const LAYOUT: i64 = 1;
 
 const FIRST_NAMES: [&str; 12] = [
@@ -59,7 +60,7 @@ impl Database {
     pub async fn open(progress: impl Fn(u64) + Send + 'static) -> Result<Self, DatabaseError> {
         let file = env::var_os("CACHE_EXAMPLE_DB").map_or_else(default_file, PathBuf::from);
         blocking(move || {
-            if !is_ready(&file) {
+            if !is_ready(&file)? {
                 make(&file, progress)?;
             }
             Ok(Self { file })
@@ -105,15 +106,18 @@ fn default_file() -> PathBuf {
     folder.join("quickstart.sqlite")
 }
 
-fn is_ready(file: &Path) -> bool {
-    let layout = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(
-        |connection| {
-            connection
-                .query_row("PRAGMA user_version", [], |row| row.get(0))
-                .optional()
-        },
-    );
-    matches!(layout, Ok(Some(LAYOUT)))
+/// Whether there is a database of this layout. A file of somebody else's is left alone.
+fn is_ready(file: &Path) -> Result<bool, DatabaseError> {
+    if !file.exists() {
+        return Ok(false);
+    }
+    let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    if pragma("application_id")? != APPLICATION {
+        let file = file.display();
+        return Err(DatabaseError(format!("{file} is not this example's")));
+    }
+    Ok(pragma("user_version")? == LAYOUT)
 }
 
 /// Fills a file of our own and moves it into place when it is whole, so that an interrupted run
@@ -163,6 +167,7 @@ fn fill(file: &Path, progress: impl Fn(u64)) -> Result<(), DatabaseError> {
         }
     }
     transaction.commit()?;
+    connection.pragma_update(None, "application_id", APPLICATION)?;
     connection.pragma_update(None, "user_version", LAYOUT)?;
     Ok(())
 }

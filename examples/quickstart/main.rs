@@ -5,8 +5,8 @@
 //! CACHE_URL=redis://127.0.0.1 cargo run --release --example quickstart
 //! ```
 //!
-//! Read `users.rs` first: that is all an application writes. `database.rs` makes the database,
-//! `measure.rs` and `report.rs` take the times and print them.
+//! Read `users.rs` first: that is what an application writes. `database.rs` makes the database,
+//! `measure.rs` takes the times, `report.rs` prints.
 
 mod database;
 mod measure;
@@ -14,145 +14,122 @@ mod report;
 mod users;
 
 use std::error::Error;
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
 
-use cache_runtime::outcome;
+use cache_runtime::{Cache, outcome};
 use indicatif::ProgressBar;
 
 use database::Database;
-use measure::{Outcomes, Timed, median, timed};
-use report::Step;
+use measure::{Outcomes, sample, timed};
 use users::{User, delete_user, rename_user, users, users_entry, users_uncached};
 
-/// Slow calls are repeated a few times only, fast ones more often.
-const SLOW_CALLS: usize = 5;
-const FAST_CALLS: usize = 1000;
-/// Where there is no cache (Redis is down), fast calls are slow: then fewer will do.
-const LONGEST: Duration = Duration::from_secs(3);
-const CALLERS: usize = 100;
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let db = prepare().await?;
-    report::introduction(&db).await;
-    // With Redis, entries of an earlier run may still be there. No database is needed for this.
-    for city in ["Lisbon", "Porto"] {
-        if let Err(error) = users_entry(city).invalidate().await {
-            println!("The entry of an earlier run may still be there: {error}.");
+async fn main() -> ExitCode {
+    match tell().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
         }
     }
-    compare(&db).await?;
-    write(&db).await?;
-    stampede(&db).await?;
-    Ok(())
 }
 
-async fn prepare() -> Result<Database, Box<dyn Error>> {
-    let bar = ProgressBar::new(database::ROWS);
-    bar.set_style(report::bar_style()?);
+async fn tell() -> Result {
+    let db = prepare_database().await?;
+    report::introduction(&db);
+    prepare_cache().await?;
+    compare(&db).await?;
+    write(&db).await?;
+    stampede(&db).await
+}
+
+async fn prepare_database() -> Result<Database> {
+    let bar = ProgressBar::new(database::ROWS).with_style(report::bar_style()?);
     let progress = bar.clone();
     let db = Database::open(move |rows| progress.set_position(rows)).await?;
     bar.finish_and_clear();
     Ok(db)
 }
 
+/// Nothing needs to be initialised. This says which store is in use, and drops what an earlier run
+/// may have left in Redis: an entry is reached without the database that fills it.
+async fn prepare_cache() -> Result {
+    let answered = Cache::from_env()?.ping().await;
+    report::store(&answered);
+    if answered.is_ok() {
+        users_entry("Lisbon").invalidate().await?;
+        users_entry("Porto").invalidate().await?;
+    }
+    Ok(())
+}
+
 /// The same look-up, not annotated and annotated.
-async fn compare(db: &Database) -> Result<(), Box<dyn Error>> {
-    let bare_first = timed(users_uncached(db, "Lisbon")).await;
-    let mut bare = Vec::new();
-    for _ in 0..SLOW_CALLS {
-        bare.push(timed(users_uncached(db, "Lisbon")).await.took);
-    }
+async fn compare(db: &Database) -> Result {
+    let mut bare = async || users_uncached(db, "Lisbon").await.map(|_| None);
+    let bare = [sample(1, &mut bare).await?, sample(5, &mut bare).await?];
 
-    let first = timed(outcome(users(db, "Lisbon"))).await;
-    let mut later = Vec::new();
-    let mut outcomes = Outcomes::default();
-    let start = Instant::now();
-    while later.len() < FAST_CALLS && start.elapsed() < LONGEST {
-        let call = timed(outcome(users(db, "Lisbon"))).await;
-        outcomes.count(call.output.1);
-        later.push(call.took);
-    }
-
-    report::Comparison {
-        bare_first: bare_first.took,
-        bare_later: median(bare),
-        first: first.took,
-        later: median(later),
-        outcomes: (first.output.1, outcomes),
-    }
-    .print(SLOW_CALLS, FAST_CALLS);
-    bare_first.output?;
-    first.output.0?;
+    let mut cached = async || {
+        let (users, outcome) = outcome(users(db, "Lisbon")).await;
+        users.map(|_| Some(outcome))
+    };
+    let cached = [
+        sample(1, &mut cached).await?,
+        sample(1000, &mut cached).await?,
+    ];
+    report::comparison(&bare, &cached);
     Ok(())
 }
 
-/// What happens to the entry when the application writes.
-async fn write(db: &Database) -> Result<(), Box<dyn Error>> {
-    report::headline("Then the application writes:");
-    let before = users(db, "Lisbon").await?;
-    let Some(best) = before.first() else {
-        return Err("Lisbon has lost all its users: delete the database file to begin anew".into());
-    };
-
-    let deleted = timed(delete_user(db, "Lisbon", best.id)).await;
+/// What becomes of the entry when the application writes.
+async fn write(db: &Database) -> Result {
+    report::headline("Then the application writes, and readers see it at once:");
+    let top = top_user(db).await?;
+    let deleted = timed(delete_user(db, "Lisbon", top.id)).await;
     deleted.output?;
-    Step::write(
-        "delete_user",
-        &best.name,
-        deleted.took,
-        "#[invalidates] drops the entry",
-    )
-    .print();
-    let next = look_up(db).await?;
+    let call = format!("delete_user({:?})", top.name);
+    report::step(&call, deleted.took, "#[invalidates] drops the entry");
 
-    let Some(next) = next.first() else {
-        return Ok(());
-    };
-    let renamed = timed(rename_user(db, "Lisbon", next.id, "Ada Lovelace")).await;
+    let top = top_user(db).await?;
+    let renamed = timed(rename_user(db, "Lisbon", top.id, "Ada Lovelace")).await;
     renamed.output?;
-    Step::write(
-        "rename_user",
-        &next.name,
-        renamed.took,
-        "#[updates] stores the new list",
-    )
-    .print();
-    look_up(db).await?;
+    let call = format!("rename_user({:?})", top.name);
+    report::step(&call, renamed.took, "#[updates] stores the new list");
+
+    top_user(db).await?;
     Ok(())
 }
 
-async fn look_up(db: &Database) -> Result<Vec<User>, Box<dyn Error>> {
-    let Timed {
-        output: (list, outcome),
-        took,
-    } = timed(outcome(users(db, "Lisbon"))).await;
-    let list = list?;
-    let first = list.first().map_or("nobody", |user| &user.name);
-    Step::read("users", "Lisbon", took, outcome, first).print();
-    Ok(list)
+async fn top_user(db: &Database) -> Result<User> {
+    let call = timed(outcome(users(db, "Lisbon"))).await;
+    let (users, outcome) = call.output;
+    let top = users?.into_iter().next();
+    let top = top.ok_or("Lisbon has lost all its users: delete the database file to begin anew")?;
+    let what = format!("{outcome}: the top user is {}", top.name);
+    report::step("users(\"Lisbon\")", call.took, &what);
+    Ok(top)
 }
 
 /// Many callers of an entry that is not there yet.
-async fn stampede(db: &Database) -> Result<(), Box<dyn Error>> {
-    let callers = (0..CALLERS).map(|_| {
-        let db = db.clone();
-        tokio::spawn(async move { outcome(users(&db, "Porto")).await })
-    });
-    let callers: Vec<_> = callers.collect();
+async fn stampede(db: &Database) -> Result {
+    report::headline("And 100 callers at once ask for Porto, which nobody has asked for yet:");
+    let callers: Vec<_> = (0..100)
+        .map(|_| {
+            let db = db.clone();
+            tokio::spawn(async move { outcome(users(&db, "Porto")).await })
+        })
+        .collect();
     let all = timed(async {
         let mut outcomes = Outcomes::default();
         for caller in callers {
-            let (list, outcome) = caller.await?;
-            list?;
-            outcomes.count(outcome);
+            let (users, outcome) = caller.await?;
+            users?;
+            outcomes.0.push(outcome);
         }
-        Ok::<_, Box<dyn Error>>(outcomes)
-    })
-    .await;
-    report::headline(&format!(
-        "And {CALLERS} callers at once ask for Porto, which nobody has asked for:"
-    ));
-    println!("  {} in {}", all.output?, report::short(all.took));
+        Result::Ok(outcomes)
+    });
+    let all = all.await;
+    report::step("users(\"Porto\")", all.took, &all.output?.to_string());
     Ok(())
 }

@@ -3,46 +3,44 @@
 use std::env;
 use std::time::Duration;
 
-use cache_runtime::{Cache, Outcome};
-use indicatif::ProgressStyle;
+use cache_runtime::CacheError;
 use indicatif::style::TemplateError;
+use indicatif::{HumanCount, ProgressStyle};
 
 use crate::database::{Database, USERS, VISITS};
-use crate::measure::Outcomes;
+use crate::measure::Sample;
 
 pub fn bar_style() -> Result<ProgressStyle, TemplateError> {
-    ProgressStyle::with_template(
-        "Making the database, once: {bar:40} {human_pos} of {human_len} rows",
-    )
+    let template = "Making the database, once: {bar:40} {human_pos} of {human_len} rows";
+    ProgressStyle::with_template(template)
 }
 
-pub async fn introduction(db: &Database) {
+pub fn introduction(db: &Database) {
+    let [users, visits] = [USERS, VISITS].map(|rows| HumanCount(rows.cast_unsigned()));
+    println!("Who are the most active users of Lisbon? SQLite reads {users} users");
     println!(
-        "Who are the most active users of Lisbon? To answer, SQLite reads through {USERS} users"
-    );
-    println!(
-        "and {VISITS} visits without an index ({}).",
+        "and {visits} visits to answer that: {}",
         db.file().display()
     );
-    println!();
-    println!("{}", store().await);
 }
 
-/// Which store is in use, without the credentials its address may contain.
-async fn store() -> String {
-    let Ok(url) = env::var("CACHE_URL") else {
-        return "The cache is the embedded store, inside this process.\n\
-                With CACHE_URL=redis://127.0.0.1 it would be Redis, shared by all processes."
-            .to_owned();
-    };
-    let address = address(&url);
-    match Cache::current().ping().await {
-        Ok(round_trip) => format!(
-            "The cache is {address}, which answers in {}.",
-            short(round_trip)
-        ),
-        Err(error) => {
-            format!("The cache is {address}, which does not answer ({error}): calls go to SQLite.")
+/// Says which store is in use, without the credentials its address may contain.
+pub fn store(answered: &Result<Duration, CacheError>) {
+    match (env::var("CACHE_URL"), answered) {
+        (Err(_), _) => {
+            println!("The cache is the embedded store, inside this process.");
+            println!("With CACHE_URL=redis://127.0.0.1 it is Redis, shared by all processes.");
+        }
+        (Ok(url), Ok(round_trip)) => {
+            let round_trip = short(*round_trip);
+            println!(
+                "The cache is {}, which answers in {round_trip}.",
+                address(&url)
+            );
+        }
+        (Ok(url), Err(error)) => {
+            println!("The cache is {}, but: {error}.", address(&url));
+            println!("So calls go to SQLite, as if there were no cache.");
         }
     }
 }
@@ -56,87 +54,39 @@ fn address(url: &str) -> String {
     format!("{scheme}://{host}")
 }
 
-/// The same call, not annotated and annotated.
-pub struct Comparison {
-    pub bare_first: Duration,
-    pub bare_later: Duration,
-    pub first: Duration,
-    pub later: Duration,
-    pub outcomes: (Outcome, Outcomes),
-}
-
-impl Comparison {
-    pub fn print(&self, slow_calls: usize, fast_calls: usize) {
-        headline(&format!(
-            "{:<26}{:>14}{:>14}{:>14}   outcomes",
-            "", "plain", "#[cached]", "speed-up"
-        ));
-        let (first, later) = &self.outcomes;
-        row("first access", self.bare_first, self.first, first);
-        row(
-            "later accesses (median)",
-            self.bare_later,
-            self.later,
-            later,
-        );
-        println!(
-            "{:<26}{:>14}{:>14}",
-            "",
-            format!("of {slow_calls} calls"),
-            format!("of {fast_calls} calls")
-        );
-    }
-}
-
-fn row(what: &str, bare: Duration, cached: Duration, outcomes: impl std::fmt::Display) {
-    let speed_up = bare.as_secs_f64() / cached.as_secs_f64().max(f64::MIN_POSITIVE);
-    let speed_up = if speed_up < 10.0 {
-        format!("{speed_up:.1}")
-    } else {
-        format!("{speed_up:.0}")
-    };
+/// The first access and later ones, not annotated and annotated.
+pub fn comparison(bare: &[Sample; 2], cached: &[Sample; 2]) {
+    println!();
     println!(
-        "{what:<26}{:>14}{:>14}{speed_up:>12} ×   {outcomes}",
-        short(bare),
-        short(cached)
+        "{:<16}{:>15}{:>13}{:>13}",
+        "", "not annotated", "#[cached]", "speed-up"
     );
-}
-
-/// One call in the story of an entry.
-pub struct Step(String);
-
-impl Step {
-    pub fn read(function: &str, city: &str, took: Duration, outcome: Outcome, first: &str) -> Self {
-        Self::new(
-            &format!("{function}({city:?})"),
-            took,
-            &outcome.to_string(),
-            &format!("the first is {first}"),
-        )
-    }
-
-    pub fn write(function: &str, user: &str, took: Duration, effect: &str) -> Self {
-        Self::new(&format!("{function}({user:?})"), took, "", effect)
-    }
-
-    fn new(call: &str, took: Duration, outcome: &str, comment: &str) -> Self {
-        Self(format!(
-            "  {call:<32}{:>9}   {outcome:<8} {comment}",
-            short(took)
-        ))
-    }
-
-    pub fn print(&self) {
-        println!("{}", self.0);
+    let names = ["first access", "later, median"];
+    for ((name, bare), cached) in names.iter().zip(bare).zip(cached) {
+        let factor = bare.median.as_secs_f64() / cached.median.as_secs_f64().max(1e-9);
+        let factor = match factor {
+            ..10.0 => format!("{factor:.1} ×"),
+            _ => format!("{} ×", HumanCount(factor as u64)),
+        };
+        let [bare, at] = [bare, cached].map(|sample| short(sample.median));
+        println!(
+            "{name:<16}{bare:>15}{at:>13}{factor:>13}   {}",
+            cached.outcomes
+        );
     }
 }
 
 pub fn headline(text: &str) {
-    println!("\n{text}");
+    println!();
+    println!("{text}");
+}
+
+pub fn step(call: &str, took: Duration, what: &str) {
+    println!("{call:<31}{:>13}   {what}", short(took));
 }
 
 /// A duration with two or three digits and its unit.
-pub fn short(time: Duration) -> String {
+fn short(time: Duration) -> String {
     let nanoseconds = time.as_secs_f64() * 1e9;
     let (value, unit) = match nanoseconds {
         ..1e3 => (nanoseconds, "ns"),
