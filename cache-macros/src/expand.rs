@@ -124,7 +124,7 @@ impl Expansion<'_> {
             {
                 use #runtime::__private::{self as __cache, Returns as _};
                 static __SITE: __cache::Site =
-                    __cache::Site::new(::core::module_path!(), #name, #template, ::core::file!(), ::core::line!());
+                    __cache::Site::new(#name, #template);
                 #shape.plan(&__SITE, &|| ())
                     #cache
                     .key(|key| #key)

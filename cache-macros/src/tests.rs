@@ -5,7 +5,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 
 use crate::writes::Kind;
-use crate::{expand, expand_writes, runtime};
+use crate::{expand, expand_writes};
 
 /// What `#[cached(attribute)]` on a plain function reports.
 fn wrong(attribute: TokenStream) -> Vec<String> {
@@ -363,43 +363,5 @@ fn a_wrong_attribute_leaves_the_function_and_a_stand_in_for_its_entry() {
     assert!(
         expansion.contains("fn f_entry (id : u64) -> :: c :: Entry < u64 >"),
         "{expansion}"
-    );
-}
-
-#[test]
-fn a_renamed_runtime_is_found_in_the_manifest() {
-    let name = |manifest: &str| runtime::renamed(manifest, "", |name| name == "inherited");
-    assert_eq!(name("[dependencies]\ncache-runtime = \"1\""), None);
-    assert_eq!(name("[dependencies]\nother = \"1\"\n"), None);
-    for renamed in [
-        "[dependencies]\nmy-cache = { version = \"1\", package = \"cache-runtime\" }",
-        "[dependencies]\n\"my-cache\" = { package=\"cache-runtime\" }",
-        "[dependencies.my-cache]\nversion = \"1\"\npackage = \"cache-runtime\"",
-        "[dependencies]\nmy-cache.package = \"cache-runtime\"",
-        "[dev-dependencies]\nmy-cache = { package = \"cache-runtime\", path = \"..\" } # why",
-        "[target.'cfg(unix)'.dependencies]\nmy-cache = { package = \"cache-runtime\" }",
-        "[target.x86_64-unknown-linux-gnu.dependencies.my-cache]\npackage = \"cache-runtime\"",
-    ] {
-        assert_eq!(name(renamed).as_deref(), Some("my-cache"), "{renamed}");
-    }
-    for inherited in [
-        "[dependencies]\ninherited = { workspace = true }",
-        "[dependencies]\ninherited.workspace = true",
-    ] {
-        assert_eq!(name(inherited).as_deref(), Some("inherited"), "{inherited}");
-    }
-    for other in [
-        "[dependencies]\nforeign = { workspace = true }",
-        "# [dependencies]\n# my-cache = { package = \"cache-runtime\" }",
-        "[features]\nmy-cache = [\"package\"]",
-        "[package]\nname = \"cache-runtime\"",
-        "[dependencies]\ncache-runtime = { path = \"..\" }\nold-cache = { package = \"cache-runtime\", version = \"0.0\" }",
-    ] {
-        assert_eq!(name(other), None, "{other}");
-    }
-    let workspace = "[workspace.dependencies]\nshared = { package = \"cache-runtime\" }";
-    assert_eq!(
-        runtime::renamed(workspace, "workspace.", |_| false).as_deref(),
-        Some("shared")
     );
 }

@@ -107,8 +107,8 @@ impl Cache {
     ///
     /// It is in force in the same task only: inside `tokio::spawn` wrap the spawned future too.
     /// Cancellation: as `future` itself.
-    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
-        SCOPED.scope(self.clone(), future).await
+    pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        SCOPED.scope(self.clone(), future)
     }
 
     /// The cache in force: of the innermost [`scope`](Self::scope), else the installed one, else

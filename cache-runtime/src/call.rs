@@ -4,12 +4,13 @@
 //! annotated call inside picks it up. So the wrappers need no generated code, and nest.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Poll, ready};
 
 use parking_lot::Mutex;
+use pin_project_lite::pin_project;
 
 use crate::key::Key;
 use crate::observe::{Event, Outcome};
@@ -33,10 +34,10 @@ use crate::observe::{Event, Outcome};
 /// assert_eq!(outcome(square(7)).await, (49, Outcome::Hit));
 /// # }).await }
 /// ```
-pub async fn outcome<F: Future>(call: F) -> (F::Output, Outcome) {
-    let control = Control::new(Mode::Cached);
-    let output = run(control.clone(), call).await;
-    (output, control.outcome())
+pub fn outcome<F: Future>(call: F) -> impl Future<Output = (F::Output, Outcome)> {
+    Wrapped::new(call, Mode::Cached, |output, control| {
+        (output, control.outcome())
+    })
 }
 
 /// Loads now, whatever the store holds, and stores the value.
@@ -57,8 +58,8 @@ pub async fn outcome<F: Future>(call: F) -> (F::Output, Outcome) {
 /// assert_eq!(outcome(refresh(square(7))).await, (49, Outcome::Loaded));
 /// # }).await }
 /// ```
-pub async fn refresh<F: Future>(call: F) -> F::Output {
-    run(Control::new(Mode::Refresh), call).await
+pub fn refresh<F: Future>(call: F) -> impl Future<Output = F::Output> {
+    Wrapped::new(call, Mode::Refresh, |output, _| output)
 }
 
 /// Goes to the origin: nothing is looked up, nothing is stored.
@@ -80,16 +81,52 @@ pub async fn refresh<F: Future>(call: F) -> F::Output {
 /// assert_eq!((value, how), (49, Outcome::Bypassed(Bypass::Uncached)));
 /// # }).await }
 /// ```
-pub async fn uncached<F: Future>(call: F) -> F::Output {
-    run(Control::new(Mode::Uncached), call).await
+pub fn uncached<F: Future>(call: F) -> impl Future<Output = F::Output> {
+    Wrapped::new(call, Mode::Uncached, |output, _| output)
 }
 
 /// The call's value together with its events, in their order.
-pub async fn events<F: Future>(call: F) -> (F::Output, Vec<Event>) {
-    let control = Control::new(Mode::Cached);
-    let output = run(control.clone(), call).await;
-    let events = control.0.events.lock().clone();
-    (output, events)
+pub fn events<F: Future>(call: F) -> impl Future<Output = (F::Output, Vec<Event>)> {
+    Wrapped::new(call, Mode::Cached, |output, control| {
+        let events = control.0.events.lock().clone();
+        (output, events)
+    })
+}
+
+pin_project! {
+    /// A wrapped call. The control is made by the first poll, which sees the wrappers around it.
+    struct Wrapped<F: Future, T> {
+        #[pin]
+        call: F,
+        mode: Mode,
+        control: Option<Control>,
+        end: fn(F::Output, &Control) -> T,
+    }
+}
+
+impl<F: Future, T> Wrapped<F, T> {
+    fn new(call: F, mode: Mode, end: fn(F::Output, &Control) -> T) -> Self {
+        Self {
+            call,
+            mode,
+            control: None,
+            end,
+        }
+    }
+}
+
+impl<F: Future, T> Future for Wrapped<F, T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let wrapped = self.project();
+        let mode = *wrapped.mode;
+        let control = wrapped.control.get_or_insert_with(|| Control::new(mode));
+        let restore = Restore::new(&CONTROL, Some(control.clone()));
+        let output = ready!(wrapped.call.poll(context));
+        drop(restore);
+        Poll::Ready((wrapped.end)(output, control))
+    }
 }
 
 /// What a wrapped call does; the later one is the stronger one.
@@ -179,31 +216,38 @@ impl Loading {
         })
     }
 
-    /// Runs the origin of `key` so that calls inside it can tell.
-    pub(crate) async fn run<F: Future>(key: Key, origin: F) -> F::Output {
+    /// The origin of `key`, run so that calls inside it can tell.
+    pub(crate) fn run<F: Future>(key: Key, origin: F) -> Origin<F> {
         let outer = LOADING.with_borrow(|outer| outer.clone());
-        let loading = Some(Self(Arc::new((key, outer))));
-        let mut origin = pin!(origin);
-        poll_fn(|cx| {
-            let _restore = Restore::new(&LOADING, loading.clone());
-            origin.as_mut().poll(cx)
-        })
-        .await
+        Origin {
+            origin,
+            loading: Self(Arc::new((key, outer))),
+        }
+    }
+}
+
+pin_project! {
+    /// An origin that is being run for a key.
+    pub(crate) struct Origin<F> {
+        #[pin]
+        origin: F,
+        loading: Loading,
+    }
+}
+
+impl<F: Future> Future for Origin<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _restore = Restore::new(&LOADING, Some(this.loading.clone()));
+        this.origin.poll(context)
     }
 }
 
 thread_local! {
     static CONTROL: RefCell<Option<Control>> = const { RefCell::new(None) };
     static LOADING: RefCell<Option<Loading>> = const { RefCell::new(None) };
-}
-
-async fn run<F: Future>(control: Control, call: F) -> F::Output {
-    let mut call = pin!(call);
-    poll_fn(|cx| {
-        let _restore = Restore::new(&CONTROL, Some(control.clone()));
-        call.as_mut().poll(cx)
-    })
-    .await
 }
 
 /// Puts a thread's former value back, also when the poll panics.

@@ -1,61 +1,38 @@
 //! [`Site`]: the static facts of one annotated function.
 
-use std::collections::HashMap;
-use std::sync::{LazyLock, OnceLock};
-
-use parking_lot::Mutex;
+use std::panic::Location;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The static facts of one annotated function, written by the macro.
 ///
-/// The annotated function and its entry function each hold a `static` of the same facts; both
-/// resolve to the same [`id`](Self::id). Nothing here depends on a type parameter, so a `static`
-/// inside a generic function is right.
+/// Nothing here depends on a type parameter, so a `static` inside a generic function is right.
+/// What does depend on `Self` and type parameters is the *scope*, the `type_name` of a closure
+/// inside the function.
 #[derive(Debug)]
 pub struct Site {
-    module: &'static str,
     function: &'static str,
     template: &'static str,
-    file: &'static str,
-    line: u32,
+    place: &'static Location<'static>,
     id: OnceLock<usize>,
 }
 
-/// Two functions of one module can share a name (`A::get`, `B::get`) but not a line.
-type Place = (&'static str, &'static str, &'static str, u32);
-
 impl Site {
     /// `template` is empty for a default key.
-    pub const fn new(
-        module: &'static str,
-        function: &'static str,
-        template: &'static str,
-        file: &'static str,
-        line: u32,
-    ) -> Self {
+    #[track_caller]
+    pub const fn new(function: &'static str, template: &'static str) -> Self {
         Self {
-            module,
             function,
             template,
-            file,
-            line,
+            place: Location::caller(),
             id: OnceLock::new(),
         }
     }
 
-    /// A small number, the same for all statics of one annotated function in this process.
+    /// A small number of this site's own.
     pub(crate) fn id(&self) -> usize {
-        *self.id.get_or_init(|| {
-            static IDS: LazyLock<Mutex<HashMap<Place, usize>>> = LazyLock::new(Mutex::default);
-            let mut ids = IDS.lock();
-            let next = ids.len();
-            *ids.entry((self.module, self.function, self.file, self.line))
-                .or_insert(next)
-        })
-    }
-
-    /// `module::function`, for logs and statistics.
-    pub(crate) fn name(&self) -> String {
-        format!("{}::{}", self.module, self.function)
+        static IDS: AtomicUsize = AtomicUsize::new(0);
+        *self.id.get_or_init(|| IDS.fetch_add(1, Relaxed))
     }
 
     /// The key template, empty for a default key.
@@ -63,9 +40,9 @@ impl Site {
         self.template
     }
 
-    /// Where the attribute stands: `file:line`.
-    pub(crate) fn place(&self) -> String {
-        format!("{}:{}", self.file, self.line)
+    /// Where the attribute stands.
+    pub(crate) fn place(&self) -> &'static Location<'static> {
+        self.place
     }
 
     /// The function's full path, with `Self` and its type arguments by name but without the type
@@ -79,8 +56,10 @@ impl Site {
         while let Some(shorter) = inside.strip_suffix("::{{closure}}") {
             inside = shorter;
         }
-        let parent = last_separator(inside).map_or(self.module, |at| inside.split_at(at).0);
-        format!("{parent}::{}", self.function)
+        match last_separator(inside) {
+            Some(at) => format!("{}::{}", inside.split_at(at).0, self.function),
+            None => self.function.to_owned(),
+        }
     }
 }
 
@@ -106,7 +85,7 @@ mod tests {
     use super::*;
 
     fn path(scope: &str) -> String {
-        Site::new("module", "get", "", "file.rs", 1).path(scope)
+        Site::new("get", "").path(scope)
     }
 
     #[test]
@@ -125,15 +104,14 @@ mod tests {
             path("<shop::Repo<fn(u8) -> a::B> as shop::Load>::get<T>::{{closure}}"),
             "<shop::Repo<fn(u8) -> a::B> as shop::Load>::get"
         );
-        assert_eq!(path("get"), "module::get");
+        assert_eq!(path("get"), "get");
     }
 
     #[test]
-    fn statics_of_one_function_share_an_id() {
-        let call = Site::new("m", "f", "", "ids.rs", 7);
-        let entry = Site::new("m", "f", "", "ids.rs", 7);
-        let namesake = Site::new("m", "f", "", "ids.rs", 9);
-        assert_eq!(call.id(), entry.id());
-        assert_ne!(call.id(), namesake.id());
+    fn a_site_keeps_its_id_and_knows_its_place() {
+        let (one, other) = (Site::new("f", ""), Site::new("f", ""));
+        assert_eq!(one.id(), one.id());
+        assert_ne!(one.id(), other.id());
+        assert!(one.place().file().ends_with("site.rs"));
     }
 }

@@ -2,13 +2,7 @@
 pub async fn search(query: &str, page: u32) -> Vec<Hit> {
     let plan = {
         use ::cache_runtime::__private::{self as __cache, Returns as _};
-        static __SITE: __cache::Site = __cache::Site::new(
-            ::core::module_path!(),
-            "search",
-            "",
-            ::core::file!(),
-            ::core::line!(),
-        );
+        static __SITE: __cache::Site = __cache::Site::new("search", "");
         __cache::Probe::<Vec<Hit>>::new()
             .shape()
             .plan(&__SITE, &|| ())
@@ -35,13 +29,7 @@ pub async fn search(query: &str, page: u32) -> Vec<Hit> {
 #[must_use = "an entry does nothing until one of its methods is called"]
 pub fn search_entry(query: &str, page: u32) -> ::cache_runtime::Entry<Vec<Hit>> {
     use ::cache_runtime::__private::{self as __cache, Returns as _};
-    static __SITE: __cache::Site = __cache::Site::new(
-        ::core::module_path!(),
-        "search",
-        "",
-        ::core::file!(),
-        ::core::line!(),
-    );
+    static __SITE: __cache::Site = __cache::Site::new("search", "");
     __cache::Probe::<Vec<Hit>>::new()
         .shape()
         .plan(&__SITE, &|| ())

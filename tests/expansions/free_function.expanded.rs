@@ -1,13 +1,7 @@
 async fn get_user(db: &Db, id: u64) -> Result<User, DbError> {
     let plan = {
         use ::cache_runtime::__private::{self as __cache, Returns as _};
-        static __SITE: __cache::Site = __cache::Site::new(
-            ::core::module_path!(),
-            "get_user",
-            "user:{id}",
-            ::core::file!(),
-            ::core::line!(),
-        );
+        static __SITE: __cache::Site = __cache::Site::new("get_user", "user:{id}");
         __cache::Probe::<Result<User, DbError>>::new()
             .shape()
             .plan(&__SITE, &|| ())
@@ -29,13 +23,7 @@ async fn get_user(db: &Db, id: u64) -> Result<User, DbError> {
 #[must_use = "an entry does nothing until one of its methods is called"]
 fn get_user_entry(id: u64) -> ::cache_runtime::Entry<Result<User, DbError>> {
     use ::cache_runtime::__private::{self as __cache, Returns as _};
-    static __SITE: __cache::Site = __cache::Site::new(
-        ::core::module_path!(),
-        "get_user",
-        "user:{id}",
-        ::core::file!(),
-        ::core::line!(),
-    );
+    static __SITE: __cache::Site = __cache::Site::new("get_user", "user:{id}");
     __cache::Probe::<Result<User, DbError>>::new()
         .shape()
         .plan(&__SITE, &|| ())

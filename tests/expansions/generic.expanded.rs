@@ -6,13 +6,7 @@ where
 {
     let plan = {
         use ::cache_runtime::__private::{self as __cache, Returns as _};
-        static __SITE: __cache::Site = __cache::Site::new(
-            ::core::module_path!(),
-            "load",
-            "",
-            ::core::file!(),
-            ::core::line!(),
-        );
+        static __SITE: __cache::Site = __cache::Site::new("load", "");
         __cache::Probe::<Result<Vec<T::Row>, DbError>>::new()
             .shape()
             .plan(&__SITE, &|| ())
@@ -48,13 +42,7 @@ where
     T::Row: Serialize + DeserializeOwned + 'static,
 {
     use ::cache_runtime::__private::{self as __cache, Returns as _};
-    static __SITE: __cache::Site = __cache::Site::new(
-        ::core::module_path!(),
-        "load",
-        "",
-        ::core::file!(),
-        ::core::line!(),
-    );
+    static __SITE: __cache::Site = __cache::Site::new("load", "");
     __cache::Probe::<Result<Vec<T::Row>, DbError>>::new()
         .shape()
         .plan(&__SITE, &|| ())

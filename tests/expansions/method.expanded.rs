@@ -2,11 +2,8 @@ pub(crate) async fn price(&self, id: ProductId) -> Result<Money, PriceError> {
     let plan = {
         use ::cache_runtime::__private::{self as __cache, Returns as _};
         static __SITE: __cache::Site = __cache::Site::new(
-            ::core::module_path!(),
             "price",
             "{self.tenant}:price:{id}",
-            ::core::file!(),
-            ::core::line!(),
         );
         __cache::Probe::<Result<Money, PriceError>>::new()
             .shape()
@@ -39,11 +36,8 @@ pub(crate) fn price_entry(
 ) -> ::cache_runtime::Entry<Result<Money, PriceError>> {
     use ::cache_runtime::__private::{self as __cache, Returns as _};
     static __SITE: __cache::Site = __cache::Site::new(
-        ::core::module_path!(),
         "price",
         "{self.tenant}:price:{id}",
-        ::core::file!(),
-        ::core::line!(),
     );
     __cache::Probe::<Result<Money, PriceError>>::new()
         .shape()

@@ -2,11 +2,8 @@ async fn route(Leg { from, mut to, .. }: Leg) -> Option<Route> {
     let plan = {
         use ::cache_runtime::__private::{self as __cache, Returns as _};
         static __SITE: __cache::Site = __cache::Site::new(
-            ::core::module_path!(),
             "route",
             "route:{from.lat}:{from.lon}:{to:?}",
-            ::core::file!(),
-            ::core::line!(),
         );
         __cache::Probe::<Option<Route>>::new()
             .shape()
@@ -41,11 +38,8 @@ async fn route(Leg { from, mut to, .. }: Leg) -> Option<Route> {
 fn route_entry(Leg { from, to, .. }: Leg) -> ::cache_runtime::Entry<Option<Route>> {
     use ::cache_runtime::__private::{self as __cache, Returns as _};
     static __SITE: __cache::Site = __cache::Site::new(
-        ::core::module_path!(),
         "route",
         "route:{from.lat}:{from.lon}:{to:?}",
-        ::core::file!(),
-        ::core::line!(),
     );
     __cache::Probe::<Option<Route>>::new()
         .shape()

@@ -2,11 +2,8 @@ async fn fetch_token(client: &str, fresh: bool) -> Result<Option<Token>, AuthErr
     let plan = {
         use ::cache_runtime::__private::{self as __cache, Returns as _};
         static __SITE: __cache::Site = __cache::Site::new(
-            ::core::module_path!(),
             "fetch_token",
             "token:{client}",
-            ::core::file!(),
-            ::core::line!(),
         );
         __cache::Probe::<Result<Option<Token>, AuthError>>::new()
             .shape()
@@ -38,13 +35,7 @@ fn client_token(
     client: &str,
 ) -> ::cache_runtime::Entry<Result<Option<Token>, AuthError>> {
     use ::cache_runtime::__private::{self as __cache, Returns as _};
-    static __SITE: __cache::Site = __cache::Site::new(
-        ::core::module_path!(),
-        "fetch_token",
-        "token:{client}",
-        ::core::file!(),
-        ::core::line!(),
-    );
+    static __SITE: __cache::Site = __cache::Site::new("fetch_token", "token:{client}");
     __cache::Probe::<Result<Option<Token>, AuthError>>::new()
         .shape()
         .plan(&__SITE, &|| ())

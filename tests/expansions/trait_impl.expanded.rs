@@ -1,13 +1,7 @@
 async fn load(&self, id: u64) -> Result<Self::Item, &'static str> {
     let plan = {
         use ::cache_runtime::__private::{self as __cache, Returns as _};
-        static __SITE: __cache::Site = __cache::Site::new(
-            ::core::module_path!(),
-            "load",
-            "",
-            ::core::file!(),
-            ::core::line!(),
-        );
+        static __SITE: __cache::Site = __cache::Site::new("load", "");
         __cache::Probe::<Result<Self::Item, &'static str>>::new()
             .shape()
             .plan(&__SITE, &|| ())

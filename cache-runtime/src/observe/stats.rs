@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -42,7 +43,7 @@ macro_rules! counters {
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct FunctionStats {
-            /// `module::function`.
+            /// Its path. A generic function is one function, named after its first call's types.
             pub function: String,
             $($(#[$doc])* pub $name: u64,)*
         }
@@ -127,7 +128,8 @@ impl fmt::Display for Stats {
 pub(crate) struct StatsTable(RwLock<Vec<Option<Arc<SiteStats>>>>);
 
 impl StatsTable {
-    pub(crate) fn of(&self, site: &Site) -> Arc<SiteStats> {
+    /// The counters of `site`; `scope` names it if it is new here.
+    pub(crate) fn of(&self, site: &Site, scope: &str) -> Arc<SiteStats> {
         let id = site.id();
         if let Some(Some(stats)) = self.0.read().get(id) {
             return stats.clone();
@@ -138,10 +140,10 @@ impl StatsTable {
         }
         match table.get_mut(id) {
             Some(slot) => slot
-                .get_or_insert_with(|| Arc::new(SiteStats::new(site)))
+                .get_or_insert_with(|| Arc::new(SiteStats::new(site, scope)))
                 .clone(),
             // Unreachable: the table was just grown past `id`.
-            None => Arc::new(SiteStats::new(site)),
+            None => Arc::new(SiteStats::new(site, scope)),
         }
     }
 
@@ -157,7 +159,7 @@ impl StatsTable {
 #[derive(Debug)]
 pub(crate) struct SiteStats {
     name: String,
-    place: String,
+    place: &'static Location<'static>,
     template: &'static str,
     counters: Counters,
     warned: Mutex<HashSet<Advice>>,
@@ -173,9 +175,9 @@ pub(crate) enum Advice {
 }
 
 impl SiteStats {
-    fn new(site: &Site) -> Self {
+    fn new(site: &Site, scope: &str) -> Self {
         Self {
-            name: site.name(),
+            name: site.path(scope),
             place: site.place(),
             template: site.template(),
             counters: Counters::default(),
@@ -239,7 +241,7 @@ impl SiteStats {
             tracing::warn!(
                 target: "cache",
                 function = self.name,
-                at = self.place,
+                at = %self.place,
                 key = self.template,
                 "{}", text()
             );
@@ -273,8 +275,8 @@ mod tests {
     #[test]
     fn every_event_lands_in_its_counter() {
         let table = StatsTable::default();
-        let site = Site::new("m", "count", "", "stats.rs", 1);
-        let stats = table.of(&site);
+        let site = Site::new("count", "");
+        let stats = table.of(&site, "m::count::{{closure}}");
         for event in [
             Event::Missed(Miss::Absent),
             Event::Missed(Miss::Rejected(Rejected::OtherType)),

@@ -6,8 +6,8 @@
 //! An annotated function becomes
 //!
 //! ```text
-//! static SITE: Site = Site::new(module_path!(), "get_user", "user:{id}", file!(), line!());
-//! Returns::plan(Probe::<R>::new().shape(), &SITE, &|| ())
+//! static SITE: Site = Site::new("get_user", "user:{id}");
+//! Probe::<R>::new().shape().plan(&SITE, &|| ())
 //!     .key(|key| key.text("user:").field(format_args!("{}", id)))
 //!     // or, by default: .key(|key| Arg::new(&id).render(key.path("")))
 //!     .ttl(Duration::new(300, 0))

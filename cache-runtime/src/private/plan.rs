@@ -50,7 +50,7 @@ impl<S: Returns> Plan<S> {
     }
 }
 
-impl<S: Returns, C: Codec> Plan<S, C> {
+impl<S: Returns, C> Plan<S, C> {
     /// Which cache; before [`key`](Self::key), which needs its namespace.
     pub fn cache(mut self, cache: &Cache) -> Self {
         self.cache = Some(cache.clone());
@@ -128,7 +128,9 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         self.sharing = sharing;
         self
     }
+}
 
+impl<S: Returns, C: Codec> Plan<S, C> {
     /// The value: from the store, from another caller's load, or from the origin.
     ///
     /// The thin typed loop around the [`Flow`], which knows what comes when.
@@ -189,7 +191,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
     fn call(&self) -> Call {
         let (cache, at) = self.place();
         let engine = cache.engine().clone();
-        let stats = engine.stats.of(self.site);
+        let stats = engine.stats.of(self.site, self.scope);
         let at = if engine.misconfigured {
             Err(Bypass::Misconfigured)
         } else if self.bypass {
