@@ -87,3 +87,7 @@ pub mod __private {
 
 #[doc(hidden)]
 pub mod test_util;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadMe;

@@ -113,9 +113,11 @@ fn is_ready(file: &Path) -> Result<bool, DatabaseError> {
     }
     let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    if pragma("application_id")? != APPLICATION {
+    if pragma("application_id").ok() != Some(APPLICATION) {
         let file = file.display();
-        return Err(DatabaseError(format!("{file} is not this example's")));
+        return Err(DatabaseError(format!(
+            "{file} is not this example's database"
+        )));
     }
     Ok(pragma("user_version")? == LAYOUT)
 }

@@ -8,6 +8,11 @@
 //! Read `users.rs` first: that is what an application writes. `database.rs` makes the database,
 //! `measure.rs` takes the times, `report.rs` prints.
 
+#![expect(
+    unreachable_pub,
+    reason = "`pub` reads better than `pub(crate)` in an example"
+)]
+
 mod database;
 mod measure;
 mod report;

@@ -1,6 +1,7 @@
 //! The project's own commands: `cargo xtask <command>`.
 
 mod deny;
+mod fuzz;
 mod redis;
 mod shell;
 mod test;
@@ -12,6 +13,8 @@ Usage: cargo xtask <command> [arguments]
 
   test [arguments]   every test of the workspace, doc tests included, against a real Redis;
                      installs redis-server if there is none. Arguments go to `cargo test`.
+  fuzz [--seconds N] [target…]
+                     each fuzz target (or those named) for N seconds, 60 by default.
   deny               licences, sources and bans of all dependencies (deny.toml);
                      installs cargo-deny if there is none.";
 
@@ -21,6 +24,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let done = match command.as_deref() {
         Some("test") => test::run(&rest),
+        Some("fuzz") => fuzz::run(&rest),
         Some("deny") => deny::run(&rest),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");
