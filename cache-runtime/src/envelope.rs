@@ -124,7 +124,8 @@ pub(crate) fn start_tagged(generations: &[Generation]) -> Vec<u8> {
     buffer
 }
 
-/// Fills in the header of a `buffer` from [`start`] or [`start_tagged`] with the payload behind.
+/// Fills in the header of a `buffer` from [`start`] with the payload behind, whether it
+/// has room for generations or not.
 #[must_use]
 pub fn seal(mut buffer: Vec<u8>, key: &str, identity: TypeIdentity, meta: &Meta) -> Bytes {
     if buffer.len() < HEADER {
