@@ -616,3 +616,60 @@ async fn the_counters_add_up() {
     assert_eq!(row.bypassed, 1);
     assert!(stats.to_string().contains("flow::version"));
 }
+
+/// A row as its writers see it: each writes a version and is then slow to return.
+#[updates(version(id) = &to)]
+async fn set_version(db: &Database, id: u64, to: usize, delay: Duration) -> usize {
+    db.version.store(to, SeqCst);
+    sleep(delay).await;
+    to
+}
+
+/// Whose entry shows only when the row is written.
+#[updates(version(*ret as u64) = &to)]
+async fn upsert_version(db: &Database, to: usize, delay: Duration) -> usize {
+    db.version.store(to, SeqCst);
+    sleep(delay).await;
+    1
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_write_never_covers_up_what_was_written_and_acknowledged_meanwhile() {
+    const SLOW: Duration = Duration::from_secs(3);
+    for upserts in [false, true] {
+        for overtaken_by in ["updates", "invalidate", "put", "clear"] {
+            let cache = Cache::memory();
+            let db = Arc::new(Database::default());
+            let slow = {
+                let (cache, db) = (cache.clone(), db.clone());
+                tokio::spawn(async move {
+                    let write = async {
+                        match upserts {
+                            true => upsert_version(&db, 1, SLOW).await,
+                            false => set_version(&db, 1, 1, SLOW).await,
+                        }
+                    };
+                    cache.scope(write).await
+                })
+            };
+            sleep(Duration::from_secs(1)).await;
+            cache
+                .scope(async {
+                    db.version.store(2, SeqCst);
+                    let done = match overtaken_by {
+                        "updates" => {
+                            set_version(&db, 1, 2, Duration::ZERO).await;
+                            Ok(())
+                        }
+                        "invalidate" => version_entry(1).invalidate().await,
+                        "put" => version_entry(1).put(&2).await,
+                        _ => cache.clear("*").await.map(drop),
+                    };
+                    done.expect("the embedded store confirms");
+                    slow.await.expect("the slow write ends");
+                    assert_eq!(version(&db, 1).await, 2, "{overtaken_by}");
+                })
+                .await;
+        }
+    }
+}

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use cache_runtime::{
-    Bypass, Cache, CacheError, NotStored, Outcome, StoreErrorKind, cached, invalidates, outcome,
-    updates,
+    Bypass, Cache, CacheError, NotStored, Outcome, Policy, StoreErrorKind, cached, invalidates,
+    outcome, refresh, updates,
 };
-use support::{Mode, Proxy, RedisServer, eventually};
+use support::{Mode, Proxy, RedisServer, briefly, eventually};
 
 /// The origin: each user's name is versioned.
 static VERSION: AtomicU64 = AtomicU64::new(0);
@@ -314,4 +314,51 @@ async fn clearing_by_pattern_stays_within_the_namespace() {
         server.run::<String>(&["GET", "else:name:1"]).await,
         "not ours"
     );
+}
+
+#[tokio::test]
+async fn a_deletion_overtakes_no_fill_while_the_connection_is_being_made() {
+    const PATIENT: Policy = Policy::DEFAULT.timeout(Duration::from_secs(20));
+
+    #[cached(ttl = 300, key = "patient:{id}", policy = PATIENT)]
+    async fn patient(id: u64) -> u64 {
+        id
+    }
+    #[invalidates(patient(id))]
+    async fn cut_off(id: u64) {
+        std::future::pending::<()>().await;
+        let _ = id;
+    }
+
+    let server = RedisServer::start().await;
+    server.pause();
+    let cache = cache_at(&server.url()).await;
+    let fills: Vec<_> = (0..50)
+        .map(|id| {
+            let cache = cache.clone();
+            tokio::spawn(async move { cache.scope(refresh(patient(id))).await })
+        })
+        .collect();
+    // Long enough for the fills to set out, and shorter than an attempt to connect.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    cache
+        .scope(async {
+            for id in 0..50 {
+                assert!(briefly(0, cut_off(id)).await.is_none());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            server.resume();
+            for fill in fills {
+                fill.await.expect("loaded");
+            }
+            eventually("confirmation", async || {
+                (cache.stats().unconfirmed == 0).then_some(())
+            })
+            .await;
+            for id in 0..50 {
+                let left = patient_entry(id).peek().await.expect("the server answers");
+                assert_eq!(left, None, "filled after the deletion");
+            }
+        })
+        .await;
 }

@@ -173,11 +173,7 @@ impl Cache {
     /// # Cancellation
     /// Dropped before it ends, some entries may be deleted already.
     pub async fn clear(&self, pattern: &str) -> Result<u64, CacheError> {
-        self.engine.flights.fence_all().quiet().await;
-        let pattern = format!("{}:{pattern}", self.engine.namespace);
-        let cleared = self.engine.store.clear(&pattern).await;
-        self.engine.flights.fence_all();
-        Ok(cleared?)
+        Ok(self.engine.clear(pattern).await?)
     }
 
     /// Asks the store for a sign of life, and returns how long the answer took.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::codec::{CodecError, TypeIdentity};
 use crate::error::{CacheError, StoreError};
-use crate::flow::{Budget, Engine};
+use crate::flow::{Budget, Engine, WriteOrder};
 use crate::key::Key;
 use crate::observe::Miss;
 use crate::rules::{CacheValue, Rules, Verdict};
@@ -110,7 +110,7 @@ impl<T: CacheValue, E> Entry<Result<T, E>> {
     /// Stores a value, over whatever the entry holds: the last writer wins.
     ///
     /// A value that is not cacheable (`None` without `none_ttl`, `cache_if` says no) deletes the
-    /// entry instead.
+    /// entry instead, and so does one whose entry is invalidated meanwhile.
     ///
     /// # Errors
     /// If the value is too large or would not read back (the entry is deleted then), or if the
@@ -146,7 +146,7 @@ impl<V: CacheValue> PlainEntry<V> {
     /// Stores a value, over whatever the entry holds: the last writer wins.
     ///
     /// A value that is not cacheable (`None` without `none_ttl`, `cache_if` says no) deletes the
-    /// entry instead.
+    /// entry instead, and so does one whose entry is invalidated meanwhile.
     ///
     /// # Errors
     /// If the value is too large or would not read back (the entry is deleted then), or if the
@@ -233,7 +233,10 @@ impl Core {
     async fn put(&self, verdict: Verdict) -> Result<(), CacheError> {
         let (key, identity) = self.at.as_ref().map_err(Clone::clone)?;
         let mut budget = Budget::new(self.timeout);
-        self.engine.put(&mut budget, key, *identity, verdict).await
+        let put = self
+            .engine
+            .put(&mut budget, key, *identity, verdict, WriteOrder::last());
+        put.await
     }
 
     async fn invalidate(&self) -> Result<(), CacheError> {
