@@ -483,8 +483,8 @@ mod tests {
     #[test]
     fn of_writes_that_overlap_only_the_first_to_end_is_written_through() {
         let (flights, key, identity) = setup();
-        let (began, mine) = (Moment::next(), Moment::next());
-        let (other_began, other) = (Moment::next(), Moment::next());
+        let (began, other_began) = (Moment::next(), Moment::next());
+        let (mine, other) = (Moment::next(), Moment::next());
         let (first, _) = flights
             .claim(&key, identity, began, mine)
             .expect("nobody else has written");

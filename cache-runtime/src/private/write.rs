@@ -120,10 +120,12 @@ impl Write {
 
     /// The body has succeeded.
     pub async fn succeeded(mut self) {
+        // From now on the entries are outdated, even if the caller goes away.
+        self.only_ok = false;
+        let mut budget = self.budget();
         let order = self.began.map_or_else(WriteOrder::last, WriteOrder::since);
         for Staged { core, verdict } in std::mem::take(&mut self.staged) {
             if let Ok((key, identity)) = &core.at {
-                let mut budget = Budget::new(core.timeout);
                 let put = core.engine.put(&mut budget, key, *identity, verdict, order);
                 if let Err(error) = put.await {
                     tracing::debug!(target: "cache", %key, %error, "not written through");
@@ -131,7 +133,7 @@ impl Write {
                 self.targets.retain(|target| !target.is(&core.engine, key));
             }
         }
-        self.delete().await;
+        self.delete(&mut budget).await;
     }
 
     /// The body has failed.
@@ -140,18 +142,23 @@ impl Write {
         if self.only_ok {
             self.targets.clear();
         }
-        self.delete().await;
+        let mut budget = self.budget();
+        self.delete(&mut budget).await;
     }
 
-    async fn delete(&mut self) {
+    /// One for all that this write does to the cache.
+    fn budget(&self) -> Budget {
+        let timeouts = self.targets.iter().map(|target| target.timeout);
+        Budget::new(timeouts.max().unwrap_or_default())
+    }
+
+    async fn delete(&mut self, budget: &mut Budget) {
         while let Some(first) = self.targets.last() {
             let engine = first.engine.clone();
             let same = |target: &Target| Arc::ptr_eq(&target.engine, &engine);
             let of_engine = self.targets.iter().filter(|target| same(target));
-            let keys: Vec<Key> = of_engine.clone().map(|target| target.key.clone()).collect();
-            let timeout = of_engine.map(|target| target.timeout).max();
-            let mut budget = Budget::new(timeout.unwrap_or(engine.policy.timeout));
-            if let Err(error) = engine.invalidate(&mut budget, &keys).await {
+            let keys: Vec<Key> = of_engine.map(|target| target.key.clone()).collect();
+            if let Err(error) = engine.invalidate(budget, &keys).await {
                 tracing::warn!(
                     target: "cache", keys = keys.len(), %error,
                     "an invalidation is not confirmed: it is repeated in the background, and this \
