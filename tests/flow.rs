@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use cache_runtime::test_util::{Event, Miss, events};
 use cache_runtime::{
-    Bypass, Cache, NotStored, Outcome, Policy, SingleFlight, cached, invalidates, outcome, refresh,
-    uncached, updates,
+    Bypass, Cache, NotStored, Outcome, Policy, Postcard, SingleFlight, cached, invalidates,
+    outcome, refresh, uncached, updates,
 };
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -672,4 +672,32 @@ async fn a_slow_write_never_covers_up_what_was_written_and_acknowledged_meanwhil
                 .await;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_with_another_ttl_keeps_the_codec_and_the_rules_of_its_function() {
+    #[cached(ttl = 300, key = "signed:{n}", codec = Postcard, cache_if = |n| *n < 100)]
+    async fn signed(n: u64) -> i64 {
+        -(n as i64)
+    }
+    #[cached(ttl = 300, key = "checked:{n}")]
+    async fn checked(n: u64) -> Result<u64, String> {
+        Ok(n)
+    }
+
+    Cache::memory()
+        .scope(async {
+            let entry = signed_entry(5).ttl(Duration::from_secs(5));
+            entry.put(&5).await.expect("memory stores");
+            assert_eq!(outcome(signed(5)).await, (5, Outcome::Hit));
+            sleep(Duration::from_secs(5)).await;
+            assert_eq!(outcome(signed(5)).await, (-5, Outcome::Loaded));
+            entry.put(&100).await.expect("memory deletes");
+            assert_eq!(entry.peek().await.expect("memory answers"), None);
+
+            let entry = checked_entry(1).ttl(Duration::from_secs(5));
+            entry.put(&7).await.expect("memory stores");
+            assert_eq!(outcome(checked(1)).await, (Ok(7), Outcome::Hit));
+        })
+        .await;
 }

@@ -144,6 +144,7 @@ impl Cache {
             at: type_identity::<V, MessagePack>()
                 .map(|identity| (key, identity))
                 .map_err(CacheError::from),
+            ttl: None,
             judge: Rules::<V>::fixed(ENTRY_TTL).into_judge::<MessagePack>(),
             decode: decode_any::<V, MessagePack>,
         })

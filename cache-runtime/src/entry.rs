@@ -12,7 +12,7 @@ use crate::error::{CacheError, StoreError};
 use crate::flow::{Budget, Engine, WriteOrder};
 use crate::key::Key;
 use crate::observe::Miss;
-use crate::rules::{CacheValue, Rules, Verdict};
+use crate::rules::{CacheValue, Judge, Verdict};
 
 /// The cached value of one annotated function for one key: what `get_user_entry(42)` returns.
 ///
@@ -57,7 +57,9 @@ pub(crate) struct Core {
     pub(crate) timeout: Duration,
     pub(crate) at: Result<(Key, TypeIdentity), CacheError>,
     /// Judges and encodes a value.
-    pub(crate) judge: Arc<dyn Fn(&dyn Any) -> Verdict + Send + Sync>,
+    pub(crate) judge: Judge,
+    /// Instead of what the rules say.
+    pub(crate) ttl: Option<Duration>,
     pub(crate) decode: fn(&[u8]) -> Result<Box<dyn Any>, CodecError>,
 }
 
@@ -166,13 +168,11 @@ impl<V: CacheValue> PlainEntry<V> {
     }
 }
 
-impl<V: CacheValue> Entry<V> {
-    /// The same entry with another time to live for [`put`](PlainEntry::put), for entries from
-    /// [`Cache::entry`](crate::Cache::entry).
-    pub fn ttl(self, ttl: Duration) -> Self {
-        let mut core = self.plain.core;
-        core.judge = Rules::<V>::fixed(ttl).into_judge::<crate::MessagePack>();
-        Self::new(core)
+impl<R> Entry<R> {
+    /// The same entry with another time to live for [`put`](PlainEntry::put).
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.plain.core.ttl = Some(ttl);
+        self
     }
 }
 
@@ -208,7 +208,7 @@ impl Core {
     }
 
     fn judge<V: CacheValue>(&self, value: &V) -> Verdict {
-        (self.judge)(value)
+        (self.judge)(value, self.ttl)
     }
 
     async fn peek<V: CacheValue>(&self) -> Result<Option<V>, CacheError> {

@@ -181,6 +181,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
             timeout: self.policy.unwrap_or(cache.engine().policy).timeout,
             engine: cache.engine().clone(),
             at,
+            ttl: None,
             judge: rules.into_judge::<C>(),
             decode: decode_any::<S::Value, C>,
         })
