@@ -701,3 +701,107 @@ async fn an_entry_with_another_ttl_keeps_the_codec_and_the_rules_of_its_function
         })
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_behind_callers_that_go_away_waits_no_longer_than_stated() {
+    const PATIENT: Policy = Policy::DEFAULT.wait(Duration::from_secs(3));
+
+    #[cached(ttl = 300, key = "crowded:{id}", skip(db), policy = PATIENT)]
+    async fn crowded(db: &Database, id: u64) -> usize {
+        sleep(Duration::from_secs(1)).await;
+        db.slow().await
+    }
+
+    let cache = Cache::memory();
+    let db = Arc::new(Database::default());
+    // Each of them goes away before a load can end, and there is always one more.
+    let mut impatient = JoinSet::new();
+    for n in 0..2_000_u64 {
+        let (cache, db) = (cache.clone(), db.clone());
+        impatient.spawn(async move {
+            sleep(Duration::from_millis(10 * n)).await;
+            let call = cache.scope(crowded(&db, 1));
+            let _ = tokio::time::timeout(Duration::from_millis(1500), call).await;
+        });
+    }
+    sleep(Duration::from_millis(10)).await;
+    let start = Instant::now();
+    let mut patient = JoinSet::new();
+    for _ in 0..3 {
+        let (cache, db) = (cache.clone(), db.clone());
+        patient.spawn(async move { cache.scope(crowded(&db, 1)).await });
+    }
+    patient.join_all().await;
+    // Twice its patience, and its own load.
+    assert!(
+        start.elapsed() <= Duration::from_secs(3 + 3 + 2),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_of_another_cache_is_not_the_key_being_loaded() {
+    #[cached(ttl = 300, key = "tiered:{id}", skip(below))]
+    async fn outer(below: &Cache, id: u64) -> u64 {
+        inner(below, id).await
+    }
+    #[cached(ttl = 300, key = "tiered:{id}", skip(below), cache = below)]
+    async fn inner(below: &Cache, id: u64) -> u64 {
+        id
+    }
+
+    let (above, below) = (Cache::memory(), Cache::memory());
+    above
+        .scope(async {
+            assert_eq!(outer(&below, 1).await, 1);
+            assert_eq!(outcome(inner(&below, 1)).await, (1, Outcome::Hit));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_leaves_nothing_that_it_found_outdated() {
+    #[cached(ttl = 300, key = "there:{id}", skip(db))]
+    async fn there(db: &Database, id: u64) -> Option<u64> {
+        (db.version.load(SeqCst) == 0).then_some(id)
+    }
+
+    Cache::memory()
+        .scope(async {
+            let db = Database::default();
+            assert_eq!(there(&db, 1).await, Some(1));
+            db.version.store(1, SeqCst);
+            assert_eq!(there(&db, 1).await, Some(1));
+            let gone = (None, Outcome::NotStored(NotStored::None));
+            assert_eq!(outcome(refresh(there(&db, 1))).await, gone);
+            assert_eq!(there(&db, 1).await, None);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_outlives_loads_that_nobody_shares() {
+    const ALONE: Policy = Policy::DEFAULT.single_flight(SingleFlight::Off);
+
+    #[cached(ttl = 300, key = "unshared:{id}", skip(db, slow), policy = ALONE)]
+    async fn unshared(db: &Database, id: u64, slow: bool) -> usize {
+        let version = db.version.load(SeqCst);
+        if slow {
+            sleep(Duration::from_secs(9)).await;
+        }
+        version
+    }
+
+    let cache = Cache::memory();
+    let db = Arc::new(Database::default());
+    let earlier = {
+        let (cache, db) = (cache.clone(), db.clone());
+        tokio::spawn(async move { cache.scope(unshared(&db, 1, true)).await })
+    };
+    sleep(Duration::from_secs(1)).await;
+    db.version.store(1, SeqCst);
+    assert_eq!(cache.scope(refresh(unshared(&db, 1, false))).await, 1);
+    assert_eq!(earlier.await.expect("the earlier load ends"), 0);
+    assert_eq!(cache.scope(unshared(&db, 1, false)).await, 1);
+}

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use parking_lot::Mutex;
 
+use crate::flow::Engine;
 use crate::key::Key;
 use crate::observe::{Event, Outcome};
 
@@ -161,32 +162,46 @@ impl Control {
     }
 }
 
-/// The keys that the current task is loading, innermost first.
+/// The entries that the current task is loading, innermost first.
 #[derive(Debug, Clone)]
-pub(crate) struct Loading(Arc<(Key, Option<Loading>)>);
+pub(crate) struct Loading(Arc<Loaded>);
+
+#[derive(Debug)]
+struct Loaded {
+    engine: Arc<Engine>,
+    key: Key,
+    outer: Option<Loading>,
+}
 
 impl Loading {
-    /// Whether the current task is loading `key` already, further out.
-    pub(crate) fn is_under_way(key: &Key) -> bool {
+    /// The current task is about to load `key`.
+    pub(crate) fn new(engine: &Arc<Engine>, key: Key) -> Self {
+        Self(Arc::new(Loaded {
+            engine: engine.clone(),
+            key,
+            outer: LOADING.with_borrow(|outer| outer.clone()),
+        }))
+    }
+
+    /// Whether the current task is loading `key` of this cache already, further out.
+    pub(crate) fn is_under_way(engine: &Arc<Engine>, key: &Key) -> bool {
         LOADING.with_borrow(|innermost| {
             let mut at = innermost.as_ref();
             while let Some(Loading(loading)) = at {
-                if loading.0 == *key {
+                if loading.key == *key && Arc::ptr_eq(&loading.engine, engine) {
                     return true;
                 }
-                at = loading.1.as_ref();
+                at = loading.outer.as_ref();
             }
             false
         })
     }
 
-    /// Runs the origin of `key` so that calls inside it can tell.
-    pub(crate) async fn run<F: Future>(key: Key, origin: F) -> F::Output {
-        let outer = LOADING.with_borrow(|outer| outer.clone());
-        let loading = Some(Self(Arc::new((key, outer))));
+    /// Runs the origin so that calls inside it can tell.
+    pub(crate) async fn run<F: Future>(self, origin: F) -> F::Output {
         let mut origin = pin!(origin);
         poll_fn(|cx| {
-            let _restore = Restore::new(&LOADING, loading.clone());
+            let _restore = Restore::new(&LOADING, Some(self.clone()));
             origin.as_mut().poll(cx)
         })
         .await

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::{OptionValue, Returns, Sharing};
 use crate::cache::Cache;
-use crate::call::Loading;
 use crate::codec::{Codec, MessagePack, TypeIdentity, type_identity};
 use crate::entry::{Core, Entry};
 use crate::error::CacheError;
@@ -136,7 +135,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         let rules = self.rules;
         let sharing = self.sharing;
         let mut flow = Flow::new(self.call());
-        let key = loop {
+        let loading = loop {
             match flow.next().await {
                 Step::Decode(payload) => match C::decode(&payload) {
                     Ok(value) => {
@@ -152,7 +151,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
                     }
                     None => flow.undecodable(),
                 },
-                Step::Load(key) => break key,
+                Step::Load(loading) => break loading,
                 Step::Bypass(reason) => {
                     let out = origin.await;
                     flow.bypassed(reason);
@@ -160,7 +159,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
                 }
             }
         };
-        match S::split(Loading::run(key, origin).await) {
+        match S::split(loading.run(origin).await) {
             Ok(value) => {
                 let verdict = rules.judge::<C>(&value);
                 flow.loaded(verdict).await;
