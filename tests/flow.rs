@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use cache_runtime::test_util::{Event, Miss, events};
@@ -804,4 +804,19 @@ async fn a_refresh_outlives_loads_that_nobody_shares() {
     assert_eq!(cache.scope(refresh(unshared(&db, 1, false))).await, 1);
     assert_eq!(earlier.await.expect("the earlier load ends"), 0);
     assert_eq!(cache.scope(unshared(&db, 1, false)).await, 1);
+}
+
+#[test]
+fn without_a_runtime_the_embedded_store_serves_all_the_same() {
+    #[cached(ttl = 300, key = "bare:{id}")]
+    async fn bare(id: u64) -> u64 {
+        id
+    }
+
+    let cache = Cache::memory();
+    for expected in [Outcome::Loaded, Outcome::Hit] {
+        let mut call = pin!(cache.scope(outcome(bare(1))));
+        let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(polled, Poll::Ready((1, expected)));
+    }
 }
