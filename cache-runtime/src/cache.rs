@@ -227,8 +227,8 @@ impl Cache {
         SCOPED.sync_scope(self.clone(), act)
     }
 
-    /// The key of a tag's generation. No template can render it: a rendered `%` is always
-    /// followed by two hexadecimal digits.
+    /// The key of a tag's generation. No template can render it: the macro refuses one that begins
+    /// with `%`, and a rendered `%` is always followed by two hexadecimal digits.
     pub(crate) fn tag_key(
         &self,
         render: impl FnOnce(KeyBuilder) -> KeyBuilder,
