@@ -5,13 +5,13 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use cache_runtime::test_util::{Event, Miss, events};
 use cache_runtime::{
-    Bypass, Cache, NotStored, Outcome, Policy, SingleFlight, cached, invalidates, outcome, refresh,
-    uncached, updates,
+    Bypass, Cache, NotStored, Outcome, Policy, Postcard, SingleFlight, cached, invalidates,
+    outcome, refresh, uncached, updates,
 };
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -615,4 +615,208 @@ async fn the_counters_add_up() {
     assert_eq!((row.calls, row.hits, row.loads, row.stored), (4, 1, 3, 2));
     assert_eq!(row.bypassed, 1);
     assert!(stats.to_string().contains("flow::version"));
+}
+
+/// A row as its writers see it: each writes a version and is then slow to return.
+#[updates(version(id) = &to)]
+async fn set_version(db: &Database, id: u64, to: usize, delay: Duration) -> usize {
+    db.version.store(to, SeqCst);
+    sleep(delay).await;
+    to
+}
+
+/// Whose entry shows only when the row is written.
+#[updates(version(*ret as u64) = &to)]
+async fn upsert_version(db: &Database, to: usize, delay: Duration) -> usize {
+    db.version.store(to, SeqCst);
+    sleep(delay).await;
+    1
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_write_never_covers_up_what_was_written_and_acknowledged_meanwhile() {
+    const SLOW: Duration = Duration::from_secs(3);
+    for upserts in [false, true] {
+        for overtaken_by in ["updates", "invalidate", "put", "clear"] {
+            let cache = Cache::memory();
+            let db = Arc::new(Database::default());
+            let slow = {
+                let (cache, db) = (cache.clone(), db.clone());
+                tokio::spawn(async move {
+                    let write = async {
+                        match upserts {
+                            true => upsert_version(&db, 1, SLOW).await,
+                            false => set_version(&db, 1, 1, SLOW).await,
+                        }
+                    };
+                    cache.scope(write).await
+                })
+            };
+            sleep(Duration::from_secs(1)).await;
+            cache
+                .scope(async {
+                    db.version.store(2, SeqCst);
+                    let done = match overtaken_by {
+                        "updates" => {
+                            set_version(&db, 1, 2, Duration::ZERO).await;
+                            Ok(())
+                        }
+                        "invalidate" => version_entry(1).invalidate().await,
+                        "put" => version_entry(1).put(&2).await,
+                        _ => cache.clear("*").await.map(drop),
+                    };
+                    done.expect("the embedded store confirms");
+                    slow.await.expect("the slow write ends");
+                    assert_eq!(version(&db, 1).await, 2, "{overtaken_by}");
+                })
+                .await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_with_another_ttl_keeps_the_codec_and_the_rules_of_its_function() {
+    #[cached(ttl = 300, key = "signed:{n}", codec = Postcard, cache_if = |n| *n < 100)]
+    async fn signed(n: u64) -> i64 {
+        -(n as i64)
+    }
+    #[cached(ttl = 300, key = "checked:{n}")]
+    async fn checked(n: u64) -> Result<u64, String> {
+        Ok(n)
+    }
+
+    Cache::memory()
+        .scope(async {
+            let entry = signed_entry(5).ttl(Duration::from_secs(5));
+            entry.put(&5).await.expect("memory stores");
+            assert_eq!(outcome(signed(5)).await, (5, Outcome::Hit));
+            sleep(Duration::from_secs(5)).await;
+            assert_eq!(outcome(signed(5)).await, (-5, Outcome::Loaded));
+            entry.put(&100).await.expect("memory deletes");
+            assert_eq!(entry.peek().await.expect("memory answers"), None);
+
+            let entry = checked_entry(1).ttl(Duration::from_secs(5));
+            entry.put(&7).await.expect("memory stores");
+            assert_eq!(outcome(checked(1)).await, (Ok(7), Outcome::Hit));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_behind_callers_that_go_away_waits_no_longer_than_stated() {
+    const PATIENT: Policy = Policy::DEFAULT.wait(Duration::from_secs(3));
+
+    #[cached(ttl = 300, key = "crowded:{id}", skip(db), policy = PATIENT)]
+    async fn crowded(db: &Database, id: u64) -> usize {
+        sleep(Duration::from_secs(1)).await;
+        db.slow().await
+    }
+
+    let cache = Cache::memory();
+    let db = Arc::new(Database::default());
+    // Each of them goes away before a load can end, and there is always one more.
+    let mut impatient = JoinSet::new();
+    for n in 0..2_000_u64 {
+        let (cache, db) = (cache.clone(), db.clone());
+        impatient.spawn(async move {
+            sleep(Duration::from_millis(10 * n)).await;
+            let call = cache.scope(crowded(&db, 1));
+            let _ = tokio::time::timeout(Duration::from_millis(1500), call).await;
+        });
+    }
+    sleep(Duration::from_millis(10)).await;
+    let start = Instant::now();
+    let mut patient = JoinSet::new();
+    for _ in 0..3 {
+        let (cache, db) = (cache.clone(), db.clone());
+        patient.spawn(async move { cache.scope(crowded(&db, 1)).await });
+    }
+    patient.join_all().await;
+    // Twice its patience, and its own load.
+    assert!(
+        start.elapsed() <= Duration::from_secs(3 + 3 + 2),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_of_another_cache_is_not_the_key_being_loaded() {
+    #[cached(ttl = 300, key = "tiered:{id}", skip(below))]
+    async fn outer(below: &Cache, id: u64) -> u64 {
+        inner(below, id).await
+    }
+    #[cached(ttl = 300, key = "tiered:{id}", skip(below), cache = below)]
+    async fn inner(below: &Cache, id: u64) -> u64 {
+        id
+    }
+
+    let (above, below) = (Cache::memory(), Cache::memory());
+    above
+        .scope(async {
+            assert_eq!(outer(&below, 1).await, 1);
+            assert_eq!(outcome(inner(&below, 1)).await, (1, Outcome::Hit));
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_leaves_nothing_that_it_found_outdated() {
+    #[cached(ttl = 300, key = "there:{id}", skip(db))]
+    async fn there(db: &Database, id: u64) -> Option<u64> {
+        (db.version.load(SeqCst) == 0).then_some(id)
+    }
+
+    Cache::memory()
+        .scope(async {
+            let db = Database::default();
+            assert_eq!(there(&db, 1).await, Some(1));
+            db.version.store(1, SeqCst);
+            assert_eq!(there(&db, 1).await, Some(1));
+            let gone = (None, Outcome::NotStored(NotStored::None));
+            assert_eq!(outcome(refresh(there(&db, 1))).await, gone);
+            assert_eq!(there(&db, 1).await, None);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_outlives_loads_that_nobody_shares() {
+    const ALONE: Policy = Policy::DEFAULT.single_flight(SingleFlight::Off);
+
+    #[cached(ttl = 300, key = "unshared:{id}", skip(db, slow), policy = ALONE)]
+    async fn unshared(db: &Database, id: u64, slow: bool) -> usize {
+        let version = db.version.load(SeqCst);
+        if slow {
+            sleep(Duration::from_secs(9)).await;
+        }
+        version
+    }
+
+    let cache = Cache::memory();
+    let db = Arc::new(Database::default());
+    let earlier = {
+        let (cache, db) = (cache.clone(), db.clone());
+        tokio::spawn(async move { cache.scope(unshared(&db, 1, true)).await })
+    };
+    sleep(Duration::from_secs(1)).await;
+    db.version.store(1, SeqCst);
+    assert_eq!(cache.scope(refresh(unshared(&db, 1, false))).await, 1);
+    assert_eq!(earlier.await.expect("the earlier load ends"), 0);
+    assert_eq!(cache.scope(unshared(&db, 1, false)).await, 1);
+}
+
+#[test]
+fn without_a_runtime_the_embedded_store_serves_all_the_same() {
+    #[cached(ttl = 300, key = "bare:{id}")]
+    async fn bare(id: u64) -> u64 {
+        id
+    }
+
+    let cache = Cache::memory();
+    for expected in [Outcome::Loaded, Outcome::Hit] {
+        let mut call = pin!(cache.scope(outcome(bare(1))));
+        let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(polled, Poll::Ready((1, expected)));
+    }
 }

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use cache_runtime::{
-    Bypass, Cache, CacheError, NotStored, Outcome, StoreErrorKind, cached, invalidates, outcome,
-    updates,
+    Bypass, Cache, CacheError, NotStored, Outcome, Policy, StoreErrorKind, cached, invalidates,
+    outcome, refresh, updates,
 };
-use support::{Mode, Proxy, RedisServer, eventually};
+use support::{Mode, Proxy, RedisServer, briefly, eventually};
 
 /// The origin: each user's name is versioned.
 static VERSION: AtomicU64 = AtomicU64::new(0);
@@ -316,4 +316,100 @@ async fn clearing_by_pattern_stays_within_the_namespace() {
         server.run::<String>(&["GET", "else:name:1"]).await,
         "not ours"
     );
+}
+
+#[updates(row(a), row(b), row(c), row(d))]
+async fn set_many(a: u64, b: u64, c: u64, d: u64) -> u64 {
+    a + b + c + d
+}
+
+#[updates(row(a), row(b), only_ok)]
+async fn set_if_ok(a: u64, b: u64) -> Result<u64, CacheError> {
+    Ok(a + b)
+}
+
+#[tokio::test]
+async fn all_that_a_write_does_to_a_server_that_hangs_costs_one_budget() {
+    let server = RedisServer::start().await;
+    let cache = cache_at(&server.url()).await;
+    cache
+        .scope(async {
+            row(1, 1).await;
+            server.pause();
+            let start = std::time::Instant::now();
+            assert_eq!(set_many(1, 2, 3, 4).await, 10);
+            let took = start.elapsed();
+            server.resume();
+            assert!(took < Duration::from_millis(190), "{took:?}");
+            assert_eq!(cache.stats().unconfirmed, 4);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_write_that_succeeded_outdates_all_its_entries_although_its_caller_goes_away() {
+    let server = RedisServer::start().await;
+    let cache = cache_at(&server.url()).await;
+    cache
+        .scope(async {
+            row(1, 1).await;
+            row(2, 1).await;
+            server.pause();
+            let cut_off = tokio::time::timeout(Duration::from_millis(20), set_if_ok(1, 2));
+            cut_off.await.expect_err("the server is paused");
+            server.resume();
+            eventually("confirmation", async || {
+                (cache.stats().unconfirmed == 0).then_some(())
+            })
+            .await;
+            assert_eq!((row(1, 2).await, row(2, 2).await), (2, 2));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_deletion_overtakes_no_fill_while_the_connection_is_being_made() {
+    const PATIENT: Policy = Policy::DEFAULT.timeout(Duration::from_secs(20));
+
+    #[cached(ttl = 300, key = "patient:{id}", policy = PATIENT)]
+    async fn patient(id: u64) -> u64 {
+        id
+    }
+    #[invalidates(patient(id))]
+    async fn cut_off(id: u64) {
+        std::future::pending::<()>().await;
+        let _ = id;
+    }
+
+    let server = RedisServer::start().await;
+    server.pause();
+    let cache = cache_at(&server.url()).await;
+    let fills: Vec<_> = (0..50)
+        .map(|id| {
+            let cache = cache.clone();
+            tokio::spawn(async move { cache.scope(refresh(patient(id))).await })
+        })
+        .collect();
+    // Long enough for the fills to set out, and shorter than an attempt to connect.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    cache
+        .scope(async {
+            for id in 0..50 {
+                assert!(briefly(0, cut_off(id)).await.is_none());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            server.resume();
+            for fill in fills {
+                fill.await.expect("loaded");
+            }
+            eventually("confirmation", async || {
+                (cache.stats().unconfirmed == 0).then_some(())
+            })
+            .await;
+            for id in 0..50 {
+                let left = patient_entry(id).peek().await.expect("the server answers");
+                assert_eq!(left, None, "filled after the deletion");
+            }
+        })
+        .await;
 }

@@ -167,6 +167,12 @@ fn key(args: &CachedArgs, function: &Function, errors: &Errors) -> Option<Key> {
         return (!args.is_broken("key")).then(|| Key::Default(unskipped(args, function)));
     };
     let template = Template::read(literal, function, None, errors)?;
+    if literal.value().starts_with('%') {
+        errors.on(
+            literal,
+            "keys that begin with `%` are those of tags: begin with what the value is, as in `\"user:{id}\"`",
+        );
+    }
     for name in &args.skip {
         if template.mentions(name) {
             let name = name.unraw();

@@ -111,6 +111,10 @@ fn templates_name_parameters() {
     }
     assert_wrong(quote!(ttl = 1, key = ""), &["an empty template"]);
     assert_wrong(
+        quote!(ttl = 1, key = "%tag:{id}:{name}"),
+        &["keys that begin with `%` are those of tags"],
+    );
+    assert_wrong(
         quote!(ttl = 1, key = "{}"),
         &["write `{id}` instead of `{}`"],
     );

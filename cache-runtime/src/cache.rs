@@ -144,6 +144,7 @@ impl Cache {
             at: type_identity::<V, MessagePack>()
                 .map(|identity| (key, identity))
                 .map_err(CacheError::from),
+            ttl: None,
             judge: Rules::<V>::fixed(ENTRY_TTL).into_judge::<MessagePack>(),
             decode: decode_any::<V, MessagePack>,
         })
@@ -173,11 +174,7 @@ impl Cache {
     /// # Cancellation
     /// Dropped before it ends, some entries may be deleted already.
     pub async fn clear(&self, pattern: &str) -> Result<u64, CacheError> {
-        self.engine.flights.fence_all().quiet().await;
-        let pattern = format!("{}:{pattern}", self.engine.namespace);
-        let cleared = self.engine.store.clear(&pattern).await;
-        self.engine.flights.fence_all();
-        Ok(cleared?)
+        Ok(self.engine.clear(pattern).await?)
     }
 
     /// Asks the store for a sign of life, and returns how long the answer took.
@@ -230,8 +227,8 @@ impl Cache {
         SCOPED.sync_scope(self.clone(), act)
     }
 
-    /// The key of a tag's generation. No template can render it: a rendered `%` is always
-    /// followed by two hexadecimal digits.
+    /// The key of a tag's generation. No template can render it: the macro refuses one that begins
+    /// with `%`, and a rendered `%` is always followed by two hexadecimal digits.
     pub(crate) fn tag_key(
         &self,
         render: impl FnOnce(KeyBuilder) -> KeyBuilder,

@@ -197,37 +197,56 @@ impl Control {
     }
 }
 
-/// The keys that the current task is loading, innermost first.
+/// The entries that the current task is loading, innermost first.
 #[derive(Debug, Clone)]
-pub(crate) struct Loading(Arc<(Key, Option<Loading>)>);
+pub(crate) struct Loading(Arc<Loaded>);
+
+/// Tells caches apart: the same key may lie in two of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CacheId(pub(crate) usize);
+
+#[derive(Debug)]
+struct Loaded {
+    cache: CacheId,
+    key: Key,
+    outer: Option<Loading>,
+}
 
 impl Loading {
-    /// Whether the current task is loading `key` already, further out.
-    pub(crate) fn is_under_way(key: &Key) -> bool {
+    /// The current task is about to load `key`.
+    pub(crate) fn new(cache: CacheId, key: Key) -> Self {
+        Self(Arc::new(Loaded {
+            cache,
+            key,
+            outer: LOADING.with_borrow(|outer| outer.clone()),
+        }))
+    }
+
+    /// Whether the current task is loading `key` of this cache already, further out.
+    pub(crate) fn is_under_way(cache: CacheId, key: &Key) -> bool {
         LOADING.with_borrow(|innermost| {
             let mut at = innermost.as_ref();
             while let Some(Loading(loading)) = at {
-                if loading.0 == *key {
+                if loading.key == *key && loading.cache == cache {
                     return true;
                 }
-                at = loading.1.as_ref();
+                at = loading.outer.as_ref();
             }
             false
         })
     }
 
-    /// The origin of `key`, run so that calls inside it can tell.
-    pub(crate) fn run<F: Future>(key: Key, origin: F) -> Origin<F> {
-        let outer = LOADING.with_borrow(|outer| outer.clone());
+    /// The origin, run so that calls inside it can tell.
+    pub(crate) fn run<F: Future>(self, origin: F) -> Origin<F> {
         Origin {
             origin,
-            loading: Self(Arc::new((key, outer))),
+            loading: self,
         }
     }
 }
 
 pin_project! {
-    /// An origin that is being run for a key.
+    /// An origin that is being run for an entry.
     pub(crate) struct Origin<F> {
         #[pin]
         origin: F,

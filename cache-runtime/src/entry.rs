@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::codec::TypeIdentity;
 use crate::error::{CacheError, StoreError};
-use crate::flow::{Budget, Engine};
+use crate::flow::{Budget, Engine, WriteOrder};
 use crate::key::Key;
 use crate::observe::Miss;
-use crate::rules::{CacheValue, Decode, Judge, Rules, Verdict};
+use crate::rules::{CacheValue, Decode, Judge, Verdict};
 
 /// The cached value of one annotated function for one key: what `get_user_entry(42)` returns.
 ///
@@ -57,6 +57,8 @@ pub(crate) struct Core {
     pub(crate) at: Result<(Key, TypeIdentity), CacheError>,
     /// Judges and encodes a value.
     pub(crate) judge: Judge,
+    /// Instead of what the rules say.
+    pub(crate) ttl: Option<Duration>,
     pub(crate) decode: Decode,
 }
 
@@ -109,7 +111,7 @@ impl<T: CacheValue, E> Entry<Result<T, E>> {
     /// Stores a value, over whatever the entry holds: the last writer wins.
     ///
     /// A value that is not cacheable (`None` without `none_ttl`, `cache_if` says no) deletes the
-    /// entry instead.
+    /// entry instead, and so does one whose entry is invalidated meanwhile.
     ///
     /// # Errors
     /// If the value is too large or would not read back (the entry is deleted then), or if the
@@ -145,7 +147,7 @@ impl<V: CacheValue> PlainEntry<V> {
     /// Stores a value, over whatever the entry holds: the last writer wins.
     ///
     /// A value that is not cacheable (`None` without `none_ttl`, `cache_if` says no) deletes the
-    /// entry instead.
+    /// entry instead, and so does one whose entry is invalidated meanwhile.
     ///
     /// # Errors
     /// If the value is too large or would not read back (the entry is deleted then), or if the
@@ -165,13 +167,11 @@ impl<V: CacheValue> PlainEntry<V> {
     }
 }
 
-impl<V: CacheValue> Entry<V> {
-    /// The same entry with another time to live for [`put`](PlainEntry::put), for entries from
-    /// [`Cache::entry`](crate::Cache::entry).
-    pub fn ttl(self, ttl: Duration) -> Self {
-        let mut core = self.plain.core;
-        core.judge = Rules::<V>::fixed(ttl).into_judge::<crate::MessagePack>();
-        Self::new(core)
+impl<R> Entry<R> {
+    /// The same entry with another time to live for [`put`](PlainEntry::put).
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.plain.core.ttl = Some(ttl);
+        self
     }
 }
 
@@ -207,7 +207,7 @@ impl Core {
     }
 
     fn judge<V: CacheValue>(&self, value: &V) -> Verdict {
-        (self.judge)(value)
+        (self.judge)(value, self.ttl)
     }
 
     async fn peek<V: CacheValue>(&self) -> Result<Option<V>, CacheError> {
@@ -232,7 +232,10 @@ impl Core {
     async fn put(&self, verdict: Verdict) -> Result<(), CacheError> {
         let (key, identity) = self.at.as_ref().map_err(Clone::clone)?;
         let mut budget = Budget::new(self.timeout);
-        self.engine.put(&mut budget, key, *identity, verdict).await
+        let put = self
+            .engine
+            .put(&mut budget, key, *identity, verdict, WriteOrder::last());
+        put.await
     }
 
     async fn invalidate(&self) -> Result<(), CacheError> {

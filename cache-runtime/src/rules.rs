@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{Codec, CodecError, codec_id, encode_checked};
+use crate::codec::{Codec, CodecError, CodecErrorKind, codec_id, encode_checked};
 use crate::envelope;
 use crate::observe::NotStored;
 
@@ -15,6 +15,9 @@ use crate::observe::NotStored;
 pub trait CacheValue: Serialize + DeserializeOwned + 'static {}
 
 impl<T: Serialize + DeserializeOwned + 'static> CacheValue for T {}
+
+/// Judges a value whose type is known to the caller only, with another time to live if one is given.
+pub(crate) type Judge = Arc<dyn Fn(&dyn Any, Option<Duration>) -> Verdict + Send + Sync>;
 
 /// What is to become of a value that was loaded or is to be written through.
 #[derive(Debug)]
@@ -44,9 +47,6 @@ pub(crate) struct Rules<V> {
     pub(crate) cache_if: Option<fn(&V) -> bool>,
     pub(crate) is_none: fn(&V) -> bool,
 }
-
-/// [`Rules::judge`] for entries, which name neither the codec nor, in one type, the value.
-pub(crate) type Judge = Arc<dyn Fn(&dyn Any) -> Verdict + Send + Sync>;
 
 /// [`decode_any`] for entries.
 pub(crate) type Decode = fn(&[u8]) -> Result<Box<dyn Any>, CodecError>;
@@ -100,10 +100,16 @@ impl<V: CacheValue> Rules<V> {
     }
 
     pub(crate) fn into_judge<C: Codec>(self) -> Judge {
-        Arc::new(move |value| match value.downcast_ref::<V>() {
-            Some(value) => self.judge::<C>(value),
-            // Unreachable: the entry is typed by `V`.
-            None => Verdict::Leave(NotStored::Refused),
+        Arc::new(move |value, ttl| match value.downcast_ref::<V>() {
+            Some(value) => {
+                let ttl = ttl.map_or(self.ttl, Ttl::Fixed);
+                Self { ttl, ..self }.judge::<C>(value)
+            }
+            None => Verdict::Refuse(CodecError::new(
+                CodecErrorKind::Unsupported,
+                C::NAME,
+                "an entry holds the `Ok` value: for a `Result<T, E>` write `cache.entry::<T>(…)`",
+            )),
         })
     }
 

@@ -5,9 +5,13 @@
 //! leader's [`Lead`] lands the flight on every way out: dropped by a cancellation or a panic it
 //! lands as [`Landing::Abandoned`], and a waiter takes over.
 //!
-//! An invalidation [fences](Flights::fence) the flights of its key: nobody who comes later joins
+//! An invalidation [cuts](Flights::cut) the flights of its key off: nobody who comes later joins
 //! them, and they fill nothing. A fill already on its way is waited for, so that the deletion
-//! sent after it is also applied after it.
+//! sent after it is also applied after it. A flight therefore stays known until its lead is
+//! dropped, cut off or not.
+//!
+//! A value written through is a flight too, which nobody joins: [`claim`](Flights::claim) gives
+//! its fill to the one write that was not overtaken by another since it began.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -15,7 +19,7 @@ use std::collections::hash_map::Entry as Slot;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -55,11 +59,35 @@ impl fmt::Debug for Landing {
 /// All flights of one cache.
 #[derive(Debug)]
 pub(crate) struct Flights {
-    shards: Vec<Mutex<HashMap<Key, Vec<Arc<Flight>>>>>,
+    shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
 }
 
 const SHARDS: usize = 16;
+/// Keys share the memory of when they were last cut off. That another key was cut off meanwhile
+/// costs a write its storing, and nothing else.
+const CUTS: usize = 256;
+
+#[derive(Debug)]
+struct Shard {
+    flights: HashMap<Key, Vec<Arc<Flight>>>,
+    /// When a key of this slot was last cut off.
+    cuts: [Moment; CUTS],
+}
+
+/// A point in this process's order of writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    const NEVER: Self = Self(0);
+
+    /// A moment later than all before.
+    pub(crate) fn next() -> Self {
+        static LATEST: AtomicU64 = AtomicU64::new(0);
+        Self(LATEST.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+}
 
 /// One load under way, of one key and one value type.
 #[derive(Debug)]
@@ -85,7 +113,11 @@ impl Flight {
     }
 
     fn is_open_to(&self, identity: TypeIdentity) -> bool {
-        self.joinable && self.identity == identity
+        self.joinable && self.identity == identity && !self.is_fenced()
+    }
+
+    fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::SeqCst)
     }
 }
 
@@ -100,15 +132,19 @@ pub(crate) enum Role {
 
 impl Flights {
     pub(crate) fn new() -> Self {
+        let shard = || Shard {
+            flights: HashMap::new(),
+            cuts: [Moment::NEVER; CUTS],
+        };
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::new(shard())).collect(),
             hasher: RandomState::new(),
         }
     }
 
     /// Joins the flight of this key and type, or starts one and leads it.
     pub(crate) fn join(self: &Arc<Self>, key: &Key, identity: TypeIdentity) -> Role {
-        self.with_flights(key, |flights| {
+        self.with_flights(key, |flights, _| {
             match flights.iter().find(|flight| flight.is_open_to(identity)) {
                 Some(flight) => Role::Wait(Waiter(flight.clone())),
                 None => Role::Lead(self.lead(key, Flight::new(identity, true), flights)),
@@ -119,7 +155,7 @@ impl Flights {
     /// Starts a flight for a caller that must not or will not wait for the one under way.
     ///
     /// `instead_of` is the flight it gave up on: if another caller has replaced that one already,
-    /// its flight is joined. With `None` whatever is under way is replaced. A replaced flight
+    /// its flight is joined. With `None` all that are under way are replaced. A replaced flight
     /// still serves its waiters, but fills nothing: ours reads the origin later.
     pub(crate) fn replace(
         self: &Arc<Self>,
@@ -127,44 +163,84 @@ impl Flights {
         identity: TypeIdentity,
         instead_of: Option<&Waiter>,
     ) -> Role {
-        self.with_flights(key, |flights| {
-            if let Some(at) = flights.iter().position(|one| one.is_open_to(identity)) {
-                let current = flights.swap_remove(at);
-                if instead_of.is_some_and(|seen| !Arc::ptr_eq(&seen.0, &current)) {
-                    let waiter = Waiter(current.clone());
-                    flights.push(current);
-                    return Role::Wait(waiter);
+        self.with_flights(key, |flights, _| {
+            let open = flights.iter().find(|flight| flight.is_open_to(identity));
+            match (instead_of, open) {
+                (Some(seen), Some(current)) if !Arc::ptr_eq(&seen.0, current) => {
+                    return Role::Wait(Waiter(current.clone()));
                 }
-                current.fenced.store(true, Ordering::SeqCst);
-            }
+                (Some(seen), _) => Fenced::new(vec![seen.0.clone()]),
+                (None, _) => Fenced::new(flights.clone()),
+            };
             Role::Lead(self.lead(key, Flight::new(identity, true), flights))
         })
     }
 
     /// Starts a flight that nobody joins.
     pub(crate) fn alone(self: &Arc<Self>, key: &Key, identity: TypeIdentity) -> Lead {
-        self.with_flights(key, |flights| {
+        self.with_flights(key, |flights, _| {
             self.lead(key, Flight::new(identity, false), flights)
         })
     }
 
-    /// Cuts all flights off, as [`fence`](Self::fence) does for one key.
-    pub(crate) fn fence_all(&self) -> Fenced {
-        let flights = self.shards.iter().flat_map(|shard| {
-            let mut flights = shard.lock();
-            flights
-                .drain()
-                .flat_map(|(_, flights)| flights)
-                .collect::<Vec<_>>()
-        });
-        Fenced::new(flights.collect())
+    /// Starts the flight of a value to be written through and cuts all others off, unless its key
+    /// was cut off since `began` by somebody else than the caller, whose cuts are at `mine`: then
+    /// the origin may hold a later value.
+    ///
+    /// Wait for the fills it returns before filling.
+    pub(crate) fn claim(
+        self: &Arc<Self>,
+        key: &Key,
+        identity: TypeIdentity,
+        began: Moment,
+        mine: Moment,
+    ) -> Option<(Lead, Fenced)> {
+        self.with_flights(key, |flights, cut| {
+            if *cut > began && *cut != mine {
+                return None;
+            }
+            *cut = mine;
+            let others = Fenced::new(flights.clone());
+            Some((
+                self.lead(key, Flight::new(identity, false), flights),
+                others,
+            ))
+        })
     }
 
-    /// Cuts the flights of `key` off: they can no longer be joined and fill nothing.
+    /// Cuts off the flights of all keys, and the writes that are to be written through.
+    pub(crate) fn cut_all(&self) -> Fenced {
+        self.fence_each(|shard| shard.cuts.fill(Moment::next()))
+    }
+
+    /// Cuts off the flights of `key`, and the writes that are to be written through to it: what
+    /// they hold may be outdated from now on.
     ///
     /// Wait for the fills it returns before deleting.
+    pub(crate) fn cut(&self, key: &Key) -> Fenced {
+        self.with_flights(key, |flights, cut| {
+            *cut = Moment::next();
+            Fenced::new(flights.clone())
+        })
+    }
+
+    /// Fences the flights of all keys.
+    pub(crate) fn fence_all(&self) -> Fenced {
+        self.fence_each(|_| ())
+    }
+
+    /// Fences the flights of `key`: they can no longer be joined and fill nothing.
     pub(crate) fn fence(&self, key: &Key) -> Fenced {
-        Fenced::new(self.shard(key).lock().remove(key).unwrap_or_default())
+        self.with_flights(key, |flights, _| Fenced::new(flights.clone()))
+    }
+
+    fn fence_each(&self, mut also: impl FnMut(&mut Shard)) -> Fenced {
+        let flights = self.shards.iter().flat_map(|shard| {
+            let mut shard = shard.lock();
+            also(&mut shard);
+            Fenced::new(shard.flights.values().flatten().cloned().collect()).0
+        });
+        Fenced(flights.collect())
     }
 
     fn lead(
@@ -181,19 +257,43 @@ impl Flights {
         }
     }
 
-    fn with_flights<T>(&self, key: &Key, act: impl FnOnce(&mut Vec<Arc<Flight>>) -> T) -> T {
-        act(self.shard(key).lock().entry(key.clone()).or_default())
-    }
-
-    fn shard(&self, key: &Key) -> &Mutex<HashMap<Key, Vec<Arc<Flight>>>> {
-        let shard = self.hasher.hash_one(key) as usize % SHARDS;
-        #[expect(clippy::indexing_slicing, reason = "reduced modulo the length above")]
-        &self.shards[shard]
+    /// Acts on the flights of `key` and on when it was last cut off.
+    fn with_flights<T>(
+        &self,
+        key: &Key,
+        act: impl FnOnce(&mut Vec<Arc<Flight>>, &mut Moment) -> T,
+    ) -> T {
+        let hash = self.hasher.hash_one(key) as usize;
+        #[expect(clippy::indexing_slicing, reason = "reduced modulo the length")]
+        let mut shard = self.shards[hash % SHARDS].lock();
+        let Shard { flights, cuts } = &mut *shard;
+        #[expect(clippy::indexing_slicing, reason = "reduced modulo the length")]
+        let cut = &mut cuts[hash / SHARDS % CUTS];
+        match flights.entry(key.clone()) {
+            Slot::Occupied(mut slot) => {
+                let result = act(slot.get_mut(), cut);
+                if slot.get().is_empty() {
+                    slot.remove();
+                }
+                result
+            }
+            Slot::Vacant(slot) => {
+                let mut none = Vec::new();
+                let result = act(&mut none, cut);
+                if !none.is_empty() {
+                    slot.insert(none);
+                }
+                result
+            }
+        }
     }
 
     #[cfg(test)]
     fn under_way(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.shards
+            .iter()
+            .map(|shard| shard.lock().flights.len())
+            .sum()
     }
 }
 
@@ -229,20 +329,15 @@ impl Lead {
 
     /// Whether an invalidation has cut this flight off.
     pub(crate) fn is_fenced(&self) -> bool {
-        self.flight.fenced.load(Ordering::SeqCst)
+        self.flight.is_fenced()
     }
 }
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        let mut flights = self.flights.shard(&self.key).lock();
-        if let Slot::Occupied(mut slot) = flights.entry(self.key.clone()) {
-            slot.get_mut().retain(|one| !Arc::ptr_eq(one, &self.flight));
-            if slot.get().is_empty() {
-                slot.remove();
-            }
-        }
-        drop(flights);
+        self.flights.with_flights(&self.key, |flights, _| {
+            flights.retain(|one| !Arc::ptr_eq(one, &self.flight));
+        });
         self.land(Landing::Abandoned);
     }
 }
@@ -273,7 +368,7 @@ impl Waiter {
     }
 }
 
-/// The flights an invalidation has cut off.
+/// Flights that have been fenced.
 #[derive(Debug)]
 pub(crate) struct Fenced(Vec<Arc<Flight>>);
 
@@ -283,6 +378,11 @@ impl Fenced {
             flight.fenced.store(true, Ordering::SeqCst);
         }
         Self(flights)
+    }
+
+    /// Whether no fill of theirs is on its way.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.0.iter().all(|flight| !*flight.filling.borrow())
     }
 
     /// Waits until no fill of theirs is on its way. Cancel safe.
@@ -360,7 +460,45 @@ mod tests {
         let leader = lead(flights.join(&key, identity));
         flights.fence_all().quiet().await;
         assert!(alone.is_fenced() && leader.is_fenced());
+        lead(flights.join(&key, identity));
+        drop((alone, leader));
         assert_eq!(flights.under_way(), 0);
+    }
+
+    #[tokio::test]
+    async fn every_fence_sees_the_fill_on_its_way_whoever_fenced_it_before() {
+        let (flights, key, identity) = setup();
+        let leader = lead(flights.join(&key, identity));
+        let fill = leader.fill().expect("not fenced yet");
+        let replacing = lead(flights.replace(&key, identity, None));
+        for fenced in [flights.cut(&key), flights.cut(&key), flights.cut_all()] {
+            assert!(!fenced.is_quiet());
+        }
+        drop(fill);
+        assert!(flights.fence(&key).is_quiet());
+        drop((leader, replacing));
+        assert_eq!(flights.under_way(), 0);
+    }
+
+    #[test]
+    fn of_writes_that_overlap_only_the_first_to_end_is_written_through() {
+        let (flights, key, identity) = setup();
+        let (began, other_began) = (Moment::next(), Moment::next());
+        let (mine, other) = (Moment::next(), Moment::next());
+        let (first, _) = flights
+            .claim(&key, identity, began, mine)
+            .expect("nobody else has written");
+        assert!(flights.claim(&key, identity, other_began, other).is_none());
+        let (again, _) = flights
+            .claim(&key, identity, began, mine)
+            .expect("only the same write has");
+        assert!(first.fill().is_none());
+        assert!(again.fill().is_some());
+        flights.cut(&key);
+        assert!(again.fill().is_none());
+        assert!(flights.claim(&key, identity, began, mine).is_none());
+        let later = Moment::next();
+        assert!(flights.claim(&key, identity, later, later).is_some());
     }
 
     #[tokio::test]
@@ -368,7 +506,7 @@ mod tests {
         let (flights, key, identity) = setup();
         let leader = lead(flights.join(&key, identity));
         let waiter = wait(flights.join(&key, identity));
-        flights.fence(&key).quiet().await;
+        flights.cut(&key).quiet().await;
         let second = lead(flights.join(&key, identity));
         assert!(leader.fill().is_none());
         assert!(second.fill().is_some());
@@ -383,7 +521,7 @@ mod tests {
         let (flights, key, identity) = setup();
         let leader = lead(flights.join(&key, identity));
         let fill = leader.fill().expect("not fenced yet");
-        let fenced = flights.fence(&key);
+        let fenced = flights.cut(&key);
         let mut quiet = std::pin::pin!(fenced.quiet());
         let pending =
             std::future::poll_fn(|cx| std::task::Poll::Ready(quiet.as_mut().poll(cx).is_pending()));

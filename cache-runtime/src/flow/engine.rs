@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::Budget;
 use super::invalidation::Unacknowledged;
+use crate::call::CacheId;
 use crate::codec::TypeIdentity;
 use crate::envelope::{self, Meta, Spans};
 use crate::error::{CacheError, StoreError};
@@ -15,7 +16,7 @@ use crate::key::Key;
 use crate::observe::{Miss, StatsTable};
 use crate::policy::Policy;
 use crate::rules::{Encoded, Verdict};
-use crate::single_flight::Flights;
+use crate::single_flight::{Flights, Moment};
 use crate::store::Store;
 
 /// What all calls of one cache share.
@@ -44,6 +45,11 @@ pub(crate) struct Sealed {
 const NOT_STAMPED: u64 = 0;
 
 impl Engine {
+    /// While the engine lives, no other has this address.
+    pub(crate) fn id(&self) -> CacheId {
+        CacheId(std::ptr::from_ref(self).addr())
+    }
+
     /// The intact payload of this key and type.
     pub(crate) async fn look_up(
         &self,
@@ -83,18 +89,21 @@ impl Engine {
         }
     }
 
-    /// Writes a value over whatever the entry holds; the last writer wins.
+    /// Writes a value over whatever the entry holds.
     ///
     /// A value that is not to be stored deletes the entry: what it holds is outdated either way.
+    /// So does one that another write has overtaken since this one began: which of the two the
+    /// origin holds is not known here.
     pub(crate) async fn put(
         self: &Arc<Self>,
         budget: &mut Budget,
         key: &Key,
         identity: TypeIdentity,
         verdict: Verdict,
+        order: WriteOrder,
     ) -> Result<(), CacheError> {
         let write = Unacknowledged::new(self, std::slice::from_ref(key));
-        let written = self.overwrite(budget, key, identity, verdict).await;
+        let written = self.overwrite(budget, key, identity, verdict, order).await;
         if !matches!(written, Err(CacheError::Store(_))) {
             write.acknowledge();
         }
@@ -107,6 +116,7 @@ impl Engine {
         key: &Key,
         identity: TypeIdentity,
         verdict: Verdict,
+        order: WriteOrder,
     ) -> Result<(), CacheError> {
         let encoded = match verdict {
             Verdict::Store(encoded) => encoded,
@@ -128,11 +138,39 @@ impl Engine {
                 limit: self.value_limit,
             });
         }
-        self.fenced(budget, std::slice::from_ref(key), async {
-            self.store.put(key, sealed.envelope, sealed.ttl).await
-        })
-        .await?;
+        if !self.replace(budget, key, identity, sealed, order).await? {
+            self.delete(budget, std::slice::from_ref(key)).await?;
+        }
         Ok(())
+    }
+
+    /// Whether the value was written: not if another write has overtaken this one.
+    async fn replace(
+        &self,
+        budget: &mut Budget,
+        key: &Key,
+        identity: TypeIdentity,
+        sealed: Sealed,
+        order: WriteOrder,
+    ) -> Result<bool, StoreError> {
+        let claimed = self
+            .flights
+            .claim(key, identity, order.began, order.written);
+        let Some((lead, others)) = claimed else {
+            return Ok(false);
+        };
+        let written = budget
+            .spend(async {
+                others.quiet().await;
+                let Some(_fill) = lead.fill() else {
+                    return Ok(false);
+                };
+                self.store.put(key, sealed.envelope, sealed.ttl).await?;
+                Ok(true)
+            })
+            .await?;
+        self.flights.fence(key);
+        Ok(written)
     }
 
     /// Deletes entries. When this returns `Ok`, the store has confirmed it; otherwise this process
@@ -148,34 +186,54 @@ impl Engine {
         Ok(())
     }
 
+    /// Outdates every load under way, then deletes.
     async fn delete(&self, budget: &mut Budget, keys: &[Key]) -> Result<(), StoreError> {
-        self.fenced(budget, keys, async {
-            self.store.delete(keys).await.map(drop)
-        })
-        .await
-    }
-
-    /// Runs a write that outdates every load under way.
-    async fn fenced(
-        &self,
-        budget: &mut Budget,
-        keys: &[Key],
-        write: impl Future<Output = Result<(), StoreError>>,
-    ) -> Result<(), StoreError> {
-        let fenced: Vec<_> = keys.iter().map(|key| self.flights.fence(key)).collect();
+        let cut: Vec<_> = keys.iter().map(|key| self.flights.cut(key)).collect();
         budget
             .spend(async {
-                for flights in &fenced {
+                for flights in &cut {
                     flights.quiet().await;
                 }
-                write.await
+                self.store.delete(keys).await
             })
             .await?;
-        // A load that started meanwhile may have read the origin before the write, and the entry
-        // after it.
+        self.deleted(keys);
+        Ok(())
+    }
+
+    /// A load that started while the deletion was on its way may have read the old entry just
+    /// before it: nobody who comes from now on may join it.
+    pub(super) fn deleted(&self, keys: &[Key]) {
         for key in keys {
             self.flights.fence(key);
         }
-        Ok(())
+    }
+}
+
+/// Where a write stands among the writes of this process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WriteOrder {
+    /// Before it changed the origin.
+    began: Moment,
+    /// When its values are written through; one moment for all of them.
+    written: Moment,
+}
+
+impl WriteOrder {
+    /// Of a value that is written whatever else happens: the last writer wins.
+    pub(crate) fn last() -> Self {
+        let now = Moment::next();
+        Self {
+            began: now,
+            written: now,
+        }
+    }
+
+    /// Of a write that began at `began` and has changed the origin.
+    pub(crate) fn since(began: Moment) -> Self {
+        Self {
+            began,
+            written: Moment::next(),
+        }
     }
 }

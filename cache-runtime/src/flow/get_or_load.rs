@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout};
+use tokio::runtime::Handle;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Budget, Engine};
 use crate::call::{Control, Loading, Mode};
@@ -35,7 +37,7 @@ pub(crate) enum Step {
     /// Return this error of another caller's load, or say [`undecodable`](Flow::undecodable).
     Fail(SharedError),
     /// Run the origin; then say [`loaded`](Flow::loaded) or [`failed`](Flow::failed).
-    Load(Key),
+    Load(Loading),
     /// Run the origin and say [`bypassed`](Flow::bypassed): the cache has no part in this call.
     Bypass(Bypass),
 }
@@ -50,6 +52,10 @@ pub(crate) struct Flow {
     // Held from the moment this call may run the origin.
     lead: Option<Lead>,
     load_started: Option<Instant>,
+    // When this call stops waiting for other callers' loads.
+    patience: Option<Instant>,
+    // That came once already, and another caller loads instead of the one waited for first.
+    again: bool,
     // The store has failed to answer: it is not asked again before the fill.
     unanswered: bool,
     // The payload handed out last, and what serving it would be called.
@@ -68,8 +74,8 @@ enum Stage {
     /// As the leader, ask the store once more: a load may have ended between our look-up and our
     /// lead, and it must not be followed by another.
     LookAgain,
-    /// Wait for the leader; the flight is the second one we wait for if `again`.
-    Wait { flight: Waiter, again: bool },
+    /// Wait for the leader.
+    Wait(Waiter),
     /// Lead a load instead of waiting for this one any longer.
     Overtake(Waiter),
     /// Load without sharing.
@@ -86,6 +92,8 @@ impl Flow {
             stage: Stage::Enter,
             lead: None,
             load_started: None,
+            patience: None,
+            again: false,
             unanswered: false,
             handed_out: None,
             call,
@@ -108,7 +116,7 @@ impl Flow {
                     let mode = self.control.as_ref().map_or(Mode::Cached, Control::mode);
                     self.stage = match mode {
                         Mode::Uncached => return self.bypass(Bypass::Uncached),
-                        _ if Loading::is_under_way(&key) => {
+                        _ if Loading::is_under_way(engine.id(), &key) => {
                             return self.bypass(Bypass::Reentrant);
                         }
                         _ if engine.unconfirmed.covers(&key) => {
@@ -123,7 +131,10 @@ impl Flow {
                                     Role::Wait(_) => Stage::Alone,
                                 }
                             }
-                            SingleFlight::Off => Stage::Alone,
+                            SingleFlight::Off => {
+                                engine.flights.fence(&key);
+                                Stage::Alone
+                            }
                         },
                     };
                 }
@@ -141,10 +152,7 @@ impl Flow {
                     self.stage = match engine.flights.join(&key, identity) {
                         Role::Lead(lead) if self.unanswered => self.leads(lead, Stage::Load),
                         Role::Lead(lead) => self.leads(lead, Stage::LookAgain),
-                        Role::Wait(flight) => Stage::Wait {
-                            flight,
-                            again: false,
-                        },
+                        Role::Wait(flight) => Stage::Wait(flight),
                     };
                 }
                 Stage::LookAgain => {
@@ -153,10 +161,9 @@ impl Flow {
                         return self.hand_out(payload, Outcome::Hit);
                     }
                 }
-                Stage::Wait { flight, again } => {
+                Stage::Wait(flight) => {
                     self.record(Event::Waited);
-                    let landing = timeout(self.call.policy.wait, flight.landed()).await;
-                    self.stage = match landing {
+                    self.stage = match self.wait(&flight).await {
                         Ok(Landing::Value(payload)) => {
                             self.stage = Stage::Alone;
                             return self.hand_out(payload, Outcome::Joined);
@@ -172,7 +179,8 @@ impl Flow {
                         }
                         Err(_) => {
                             self.record(Event::GaveUp);
-                            match again {
+                            self.patience = None;
+                            match mem::replace(&mut self.again, true) {
                                 false => Stage::Overtake(flight),
                                 true => Stage::Alone,
                             }
@@ -182,10 +190,7 @@ impl Flow {
                 Stage::Overtake(flight) => {
                     self.stage = match engine.flights.replace(&key, identity, Some(&flight)) {
                         Role::Lead(lead) => self.leads(lead, Stage::Load),
-                        Role::Wait(flight) => Stage::Wait {
-                            flight,
-                            again: true,
-                        },
+                        Role::Wait(flight) => Stage::Wait(flight),
                     };
                 }
                 Stage::Alone => {
@@ -199,7 +204,7 @@ impl Flow {
                     }
                     self.record(Event::Load);
                     self.load_started = Some(Instant::now());
-                    return Step::Load(key);
+                    return Step::Load(Loading::new(engine.id(), key));
                 }
             }
         }
@@ -241,6 +246,7 @@ impl Flow {
             }
             Err(reason) => {
                 lead.land(Landing::Nothing);
+                self.discard_outdated(reason).await;
                 Outcome::NotStored(reason)
             }
         };
@@ -273,6 +279,24 @@ impl Flow {
     fn hand_out(&mut self, payload: Bytes, outcome: Outcome) -> Step {
         self.handed_out = Some((payload.clone(), outcome));
         Step::Decode(payload)
+    }
+
+    /// Waits for a landing. However many leaders go away one after another, the waits for them
+    /// together are no longer than `wait`.
+    async fn wait(&mut self, flight: &Waiter) -> Result<Landing, Elapsed> {
+        if Handle::try_current().is_err() {
+            // Without timers nobody could stop waiting.
+            return Ok(Landing::Nothing);
+        }
+        let wait = self.call.policy.wait;
+        match self.patience.or_else(|| Instant::now().checked_add(wait)) {
+            Some(patience) => {
+                self.patience = Some(patience);
+                timeout_at(patience, flight.landed()).await
+            }
+            // Longer than the clock counts.
+            None => Ok(flight.landed().await),
+        }
     }
 
     async fn look_up(
@@ -333,6 +357,17 @@ impl Flow {
         let put = engine.store.put(key, sealed.envelope, sealed.ttl);
         let stored = self.budget.spend(put).await;
         stored.map_err(|error| NotStored::Store(error.kind()))
+    }
+
+    /// A refresh that has nothing to store leaves nothing behind: what the entry holds is outdated.
+    async fn discard_outdated(&mut self, reason: NotStored) {
+        let refreshed = self.control.as_ref().map(Control::mode) == Some(Mode::Refresh);
+        let replaced = matches!(reason, NotStored::Fenced | NotStored::Store(_));
+        if let (true, false, Ok((key, _))) = (refreshed, replaced, &self.call.at) {
+            let keys = std::slice::from_ref(key);
+            // Unconfirmed, it is repeated in the background.
+            let _ = self.call.engine.invalidate(&mut self.budget, keys).await;
+        }
     }
 
     fn end(&mut self, outcome: Outcome) {

@@ -54,7 +54,7 @@ impl Engine {
     /// Deletes entries without waiting for it; until it is confirmed the keys are bypassed.
     pub(crate) fn invalidate_in_background(self: &Arc<Self>, keys: &[Key]) {
         for key in keys {
-            self.flights.fence(key);
+            self.flights.cut(key);
         }
         self.unconfirmed.add(keys);
         self.confirm_in_background();
@@ -82,28 +82,47 @@ impl Engine {
     pub(crate) async fn confirm(&self) {
         let mut pause = FIRST_PAUSE;
         while self.unconfirmed.len() > 0 {
-            match timeout(PATIENCE, self.repeat_deletions()).await {
-                Ok(Ok(())) => pause = FIRST_PAUSE,
-                Ok(Err(_)) | Err(_) => {
-                    sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+            if self.repeat_deletions().await {
+                pause = FIRST_PAUSE;
+            } else {
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
     }
 
-    async fn repeat_deletions(&self) -> Result<(), StoreError> {
-        if let Some(overflow) = self.unconfirmed.overflow() {
-            self.store.clear(&format!("{}:*", self.namespace)).await?;
+    /// Whether any were confirmed.
+    async fn repeat_deletions(&self) -> bool {
+        if let Some(overflow) = self.unconfirmed.overflow()
+            && self.clear("*").await.is_ok()
+        {
             self.unconfirmed.cleared(overflow);
+            return true;
         }
         let since = self.unconfirmed.tick();
-        let batch = self.unconfirmed.batch();
-        if !batch.is_empty() {
-            self.store.delete(&batch).await?;
+        let mut batch = self.unconfirmed.batch();
+        // A fill on its way might arrive after the deletion: its key waits until it has landed.
+        batch.retain(|key| self.flights.fence(key).is_quiet());
+        if batch.is_empty() {
+            return false;
+        }
+        let deleted = timeout(PATIENCE, self.store.delete(&batch)).await;
+        let confirmed = matches!(deleted, Ok(Ok(_)));
+        if confirmed {
+            self.deleted(&batch);
             self.unconfirmed.remove(&batch, since);
         }
-        Ok(())
+        confirmed
+    }
+
+    /// Deletes the entries of this namespace whose key matches `pattern`; how many there were.
+    /// Takes as long as it takes: there may be millions of keys to look through.
+    pub(crate) async fn clear(&self, pattern: &str) -> Result<u64, StoreError> {
+        self.flights.cut_all().quiet().await;
+        let pattern = format!("{}:{pattern}", self.namespace);
+        let cleared = self.store.clear(&pattern).await;
+        self.flights.fence_all();
+        cleared
     }
 }
 

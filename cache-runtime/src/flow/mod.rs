@@ -10,5 +10,5 @@ mod get_or_load;
 mod invalidation;
 
 pub(crate) use budget::Budget;
-pub(crate) use engine::Engine;
+pub(crate) use engine::{Engine, WriteOrder};
 pub(crate) use get_or_load::{Call, Flow, Step};

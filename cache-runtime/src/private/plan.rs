@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::{OptionValue, Returns, Sharing};
 use crate::cache::Cache;
-use crate::call::Loading;
 use crate::codec::{Codec, MessagePack, TypeIdentity, type_identity};
 use crate::entry::{Core, Entry};
 use crate::error::CacheError;
@@ -138,7 +137,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         let rules = self.rules;
         let sharing = self.sharing;
         let mut flow = Flow::new(self.call());
-        let key = loop {
+        let loading = loop {
             match flow.next().await {
                 Step::Decode(payload) => match C::decode(&payload) {
                     Ok(value) => {
@@ -154,7 +153,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
                     }
                     None => flow.undecodable(),
                 },
-                Step::Load(key) => break key,
+                Step::Load(loading) => break loading,
                 Step::Bypass(reason) => {
                     let out = origin.await;
                     flow.bypassed(reason);
@@ -162,7 +161,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
                 }
             }
         };
-        match S::split(Loading::run(key, origin).await) {
+        match S::split(loading.run(origin).await) {
             Ok(value) => {
                 let verdict = rules.judge::<C>(&value);
                 flow.loaded(verdict).await;
@@ -183,6 +182,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
             timeout: self.policy.unwrap_or(cache.engine().policy).timeout,
             engine: cache.engine().clone(),
             at,
+            ttl: None,
             judge: rules.into_judge::<C>(),
             decode: decode_any::<S::Value, C>,
         })

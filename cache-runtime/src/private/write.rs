@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::entry::{Entry, Staged};
-use crate::flow::{Budget, Engine};
+use crate::flow::{Budget, Engine, WriteOrder};
 use crate::key::{Key, KeyBuilder, KeyError};
+use crate::single_flight::Moment;
 
 /// One run of a writing function, and the entries it makes outdated.
 ///
@@ -14,12 +15,16 @@ use crate::key::{Key, KeyBuilder, KeyError};
 /// after its first poll, the write may have happened all the same, so the entries are deleted; with
 /// `only_ok` they are left alone. A failed cache operation never changes the function's result: it
 /// is repeated in the background, and until then this process bypasses the cache for those keys.
+///
+/// A value is written through only if no other write of the same entry ended while this one ran:
+/// in which order the two reached the origin is not known, so the entry is deleted.
 #[derive(Debug)]
 #[must_use]
 pub struct Write {
     cache: Option<Cache>,
     only_ok: bool,
-    started: bool,
+    // When the first poll of the body was.
+    began: Option<Moment>,
     targets: Vec<Target>,
     staged: Vec<Staged>,
 }
@@ -43,7 +48,7 @@ impl Write {
         Self {
             cache: None,
             only_ok: false,
-            started: false,
+            began: None,
             targets: Vec::new(),
             staged: Vec::new(),
         }
@@ -104,7 +109,7 @@ impl Write {
 
     /// Runs the body. From its first poll on, the entries count as outdated.
     pub async fn run<F: Future>(&mut self, body: F) -> F::Output {
-        self.started = true;
+        self.began = Some(Moment::next());
         body.await
     }
 
@@ -115,17 +120,20 @@ impl Write {
 
     /// The body has succeeded.
     pub async fn succeeded(mut self) {
+        // From now on the entries are outdated, even if the caller goes away.
+        self.only_ok = false;
+        let mut budget = self.budget();
+        let order = self.began.map_or_else(WriteOrder::last, WriteOrder::since);
         for Staged { core, verdict } in std::mem::take(&mut self.staged) {
             if let Ok((key, identity)) = &core.at {
-                let mut budget = Budget::new(core.timeout);
-                let put = core.engine.put(&mut budget, key, *identity, verdict);
+                let put = core.engine.put(&mut budget, key, *identity, verdict, order);
                 if let Err(error) = put.await {
                     tracing::debug!(target: "cache", %key, %error, "not written through");
                 }
                 self.targets.retain(|target| !target.is(&core.engine, key));
             }
         }
-        self.delete().await;
+        self.delete(&mut budget).await;
     }
 
     /// The body has failed.
@@ -134,18 +142,23 @@ impl Write {
         if self.only_ok {
             self.targets.clear();
         }
-        self.delete().await;
+        let mut budget = self.budget();
+        self.delete(&mut budget).await;
     }
 
-    async fn delete(&mut self) {
+    /// One for all that this write does to the cache.
+    fn budget(&self) -> Budget {
+        let timeouts = self.targets.iter().map(|target| target.timeout);
+        Budget::new(timeouts.max().unwrap_or_default())
+    }
+
+    async fn delete(&mut self, budget: &mut Budget) {
         while let Some(first) = self.targets.last() {
             let engine = first.engine.clone();
             let same = |target: &Target| Arc::ptr_eq(&target.engine, &engine);
             let of_engine = self.targets.iter().filter(|target| same(target));
-            let keys: Vec<Key> = of_engine.clone().map(|target| target.key.clone()).collect();
-            let timeout = of_engine.map(|target| target.timeout).max();
-            let mut budget = Budget::new(timeout.unwrap_or(engine.policy.timeout));
-            if let Err(error) = engine.invalidate(&mut budget, &keys).await {
+            let keys: Vec<Key> = of_engine.map(|target| target.key.clone()).collect();
+            if let Err(error) = engine.invalidate(budget, &keys).await {
                 tracing::warn!(
                     target: "cache", keys = keys.len(), %error,
                     "an invalidation is not confirmed: it is repeated in the background, and this \
@@ -159,7 +172,7 @@ impl Write {
 
 impl Drop for Write {
     fn drop(&mut self) {
-        if self.started && !self.only_ok {
+        if self.began.is_some() && !self.only_ok {
             for target in &self.targets {
                 let keys = std::slice::from_ref(&target.key);
                 target.engine.invalidate_in_background(keys);

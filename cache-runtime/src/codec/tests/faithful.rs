@@ -580,3 +580,50 @@ fn the_values_of_dates_survive() {
     check::<Json>();
     check::<Postcard>();
 }
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Greedy {
+    Short { a: u8 },
+    Long { a: u8, b: u8 },
+    Float(f64),
+    Integer(u64),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Extensible {
+    #[serde(flatten)]
+    extra: HashMap<String, u64>,
+    nested: HashMap<u8, HashMap<String, f32>>,
+}
+
+#[test]
+fn values_that_an_earlier_untagged_variant_would_take_are_refused() {
+    fn by<C: Codec>() {
+        for value in [Greedy::Long { a: 1, b: 2 }, Greedy::Integer(u64::MAX)] {
+            let error = encode_checked::<_, C>(&vec![value], &mut start()).unwrap_err();
+            assert_eq!(error.kind(), CodecErrorKind::Unfaithful);
+            assert!(error.to_string().contains("untagged"), "{error}");
+        }
+        for value in [Greedy::Short { a: 1 }, Greedy::Float(0.5)] {
+            encode_checked::<_, C>(&value, &mut start()).unwrap();
+        }
+    }
+    by::<MessagePack>();
+    by::<Json>();
+}
+
+#[test]
+fn that_hash_maps_read_back_in_another_order_is_nothing() {
+    let names = || (0..50_u8).map(|n| (n.to_string(), u64::from(n)));
+    let value = Extensible {
+        extra: names().collect(),
+        nested: (0..9)
+            .map(|n| (n, names().map(|(k, v)| (k, v as f32 / 3.0)).collect()))
+            .collect(),
+    };
+    for _ in 0..20 {
+        encode_checked::<_, MessagePack>(&value, &mut start()).unwrap();
+        encode_checked::<_, Json>(&value, &mut start()).unwrap();
+    }
+}
