@@ -11,7 +11,7 @@ pub(crate) fn run(arguments: &[String]) -> Result {
         eprintln!("cargo-deny is not installed: installing it, which takes some minutes.");
         shell::run(&mut cargo(&["install", "--locked", "cargo-deny"]))?;
     }
-    let mut command = cargo(&["deny", "--all-features", "check"]);
+    let mut command = cargo(&["deny", "--all-features", "check", "--hide-inclusion-graph"]);
     shell::run(
         command
             .args(arguments)

@@ -59,6 +59,17 @@ impl KeyBuilder {
         self
     }
 
+    /// The path of an item, as `type_name` spells it, with `.` for `::` and the rest escaped: no
+    /// identifier contains a `.`, and what follows the path is separated by the `:` that is gone.
+    pub fn path(mut self, path: &str) -> Self {
+        for (at, part) in path.split("::").enumerate() {
+            self = self
+                .text(if at == 0 { "" } else { "." })
+                .field(format_args!("{part}"));
+        }
+        self
+    }
+
     /// `:` and an argument of a default key, in the grammar of the [`argument`] module.
     pub fn argument<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
         self.text.push(':');
@@ -155,6 +166,17 @@ mod tests {
                 .finish()
                 .unwrap(),
         );
+    }
+
+    #[test]
+    fn paths_are_readable_and_leave_the_separator_to_the_arguments() {
+        let key = |path| KeyBuilder::new("ns").path(path).finish().unwrap();
+        assert_eq!(key("shop::users::get").as_str(), "ns:shop.users.get");
+        assert_eq!(
+            key("<a::B<u8, ':'> as c::D>::get").as_str(),
+            "ns:<a.B<u8,%20'%3A'>%20as%20c.D>.get"
+        );
+        assert_ne!(key("a::b"), key("a:b"));
     }
 
     #[test]

@@ -255,6 +255,6 @@ impl KeyPlan {
     /// The function's path; `generics` are its own type parameters by name.
     pub fn path(self, generics: &str) -> KeyBuilder {
         let path = self.site.path(self.scope);
-        self.key.field(format_args!("{path}{generics}"))
+        self.key.path(&path).path(generics)
     }
 }
