@@ -170,6 +170,59 @@ async fn two_types_under_one_template_are_warned_of_once() {
 }
 
 #[tokio::test]
+async fn templates_that_differ_in_the_names_of_placeholders_only_are_warned_of_once() {
+    #[cached(ttl = 60, key = "alike:{id}")]
+    async fn by_id(id: u64) -> u64 {
+        id
+    }
+    #[cached(ttl = 60, key = "alike:{number:>3}")]
+    async fn by_number(number: u64) -> u64 {
+        number
+    }
+    #[cached(ttl = 60, key = "alike:{id}:x")]
+    async fn unlike(id: u64) -> u64 {
+        id
+    }
+    let lines = Log::of(Level::WARN, async {
+        for id in 0..10 {
+            unlike(id).await;
+            by_id(id).await;
+            by_number(id).await;
+        }
+    })
+    .await;
+    assert!(
+        matches!(lines.as_slice(), [line] if line.contains("observe") && line.contains("by_id")),
+        "{lines:#?}"
+    );
+}
+
+#[tokio::test]
+async fn an_outage_is_said_once_and_so_are_unconfirmed_invalidations() {
+    let log = Log::default();
+    let guard = tracing::subscriber::set_default(log.clone());
+    let lanes = 1;
+    let builder = Cache::builder().url("redis://127.0.0.1:1").lanes(lanes);
+    let cache = builder.build().await.expect("a valid configuration");
+    cache
+        .scope(async {
+            for id in 0..50 {
+                said(id).await;
+                said_entry(id)
+                    .invalidate()
+                    .await
+                    .expect_err("nobody listens");
+            }
+        })
+        .await;
+    drop(guard);
+    let lines = log.0.lock().expect("no test panics while it logs");
+    let warnings = lines.iter().filter(|(level, _)| *level == Level::WARN);
+    let warnings: Vec<_> = warnings.map(|(_, line)| line).collect();
+    assert_eq!(warnings.len(), 2, "{warnings:#?}");
+}
+
+#[tokio::test]
 async fn a_secret_shows_in_no_key_no_event_and_no_debug() {
     #[cached(ttl = 60, key = "session:{token}")]
     async fn by_template(token: Secret<String>) -> usize {

@@ -330,8 +330,15 @@ async fn set_if_ok(a: u64, b: u64) -> Result<u64, CacheError> {
 
 #[tokio::test]
 async fn all_that_a_write_does_to_a_server_that_hangs_costs_one_budget() {
+    const BUDGET: Duration = Duration::from_secs(2);
+
     let server = RedisServer::start().await;
-    let cache = cache_at(&server.url()).await;
+    let cache = Cache::builder()
+        .url(server.url())
+        .policy(Policy::DEFAULT.timeout(BUDGET))
+        .build()
+        .await
+        .expect("a valid configuration");
     cache
         .scope(async {
             row(1, 1).await;
@@ -340,7 +347,8 @@ async fn all_that_a_write_does_to_a_server_that_hangs_costs_one_budget() {
             assert_eq!(set_many(1, 2, 3, 4).await, 10);
             let took = start.elapsed();
             server.resume();
-            assert!(took < Duration::from_millis(190), "{took:?}");
+            // One budget and not four, with one more for a loaded machine.
+            assert!(took < 2 * BUDGET, "{took:?}");
             assert_eq!(cache.stats().unconfirmed, 4);
         })
         .await;

@@ -1,17 +1,17 @@
 //! The user's body as a future, in which `return`, `?` and coercions of the last expression mean what they did.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Group, Span, TokenStream};
 use quote::quote_spanned;
 use syn::Type;
 
-use crate::signature::Body;
+use crate::signature::{Body, generated_at};
 
 /// An `async` block and not a function of its own, so that `self`, `Self`, generics of the `impl` and `impl Trait`
 /// arguments need no second declaration.
 ///
 /// Nothing but an earlier `return` tells such a block its type, hence the one that never runs.
 pub(crate) fn future(body: &Body, output: &Type) -> TokenStream {
-    let block = &body.block;
+    let block = generated_braces(&body.block);
     quote_spanned! {Span::mixed_site()=>
         async move {
             if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<#output> {
@@ -20,4 +20,12 @@ pub(crate) fn future(body: &Body, output: &Type) -> TokenStream {
             #block
         }
     }
+}
+
+/// The block with braces that count as generated: around a body of one line they are unnecessary
+/// here, and rustc would say so to the user.
+fn generated_braces(block: &Group) -> Group {
+    let mut braces = Group::new(block.delimiter(), block.stream());
+    braces.set_span(generated_at(block.span()));
+    braces
 }

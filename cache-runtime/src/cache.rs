@@ -70,16 +70,17 @@ impl Cache {
     /// The cache that `CACHE_URL` and `CACHE_NAMESPACE` describe.
     ///
     /// Without `CACHE_URL` the embedded store of this process serves; without `CACHE_NAMESPACE`
-    /// the namespace is `cache`. Nothing is contacted.
+    /// the namespace is `cache`. An empty variable counts as none. Nothing is contacted.
     ///
     /// # Errors
     /// If a variable is set to something unusable. Never because Redis is down.
     pub fn from_env() -> Result<Self, ConfigError> {
         let mut builder = Self::builder();
-        if let Ok(url) = env::var("CACHE_URL") {
+        let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        if let Some(url) = variable("CACHE_URL") {
             builder = builder.url(url);
         }
-        if let Ok(namespace) = env::var("CACHE_NAMESPACE") {
+        if let Some(namespace) = variable("CACHE_NAMESPACE") {
             builder = builder.namespace(namespace);
         }
         builder.assemble()
@@ -182,6 +183,10 @@ impl Cache {
     /// # Errors
     /// If none came within the budget.
     pub async fn ping(&self) -> Result<Duration, CacheError> {
+        if self.engine.misconfigured {
+            let reason = "CACHE_URL or CACHE_NAMESPACE is unusable: nothing is cached";
+            return Err(StoreError::new(StoreErrorKind::Unavailable, reason).into());
+        }
         let mut budget = Budget::new(self.engine.policy.timeout);
         Ok(budget.spend(self.engine.store.ping()).await?)
     }
@@ -300,6 +305,9 @@ impl Builder {
 
     /// What every key starts with, so that several applications can share one Redis: letters,
     /// digits, `_`, `.` and `-`. Default: `cache`.
+    ///
+    /// It belongs to the cache: after an outage with more than 10,000 invalidations that could
+    /// not be confirmed, everything under it is deleted. Keep keys of your own elsewhere.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = Some(namespace.into());
         self

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::codec::TypeIdentity;
-use crate::error::{CacheError, StoreError};
+use crate::error::CacheError;
 use crate::flow::{Budget, Engine, WriteOrder};
 use crate::key::Key;
-use crate::observe::Miss;
 use crate::rules::{CacheValue, Decode, Judge, Verdict};
 
 /// The cached value of one annotated function for one key: what `get_user_entry(42)` returns.
@@ -216,12 +215,9 @@ impl Core {
         if self.engine.unconfirmed.covers(key) {
             return Ok(None);
         }
-        let payload = match self.engine.look_up(&mut budget, key, *identity).await {
-            Ok(payload) => payload,
-            Err(Miss::Store(kind)) => {
-                return Err(StoreError::new(kind, "the entry cannot be read").into());
-            }
-            Err(_) => return Ok(None),
+        let found = self.engine.look_up(&mut budget, key, *identity).await?;
+        let Ok(payload) = found else {
+            return Ok(None);
         };
         let decoded = (self.decode)(&payload).ok();
         Ok(decoded

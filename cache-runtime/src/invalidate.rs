@@ -53,6 +53,13 @@ impl Unconfirmed {
     pub(crate) fn add(&self, added: &[Key]) {
         let mut keys = self.keys.lock();
         let tick = self.tick();
+        if self.len() == 0 {
+            tracing::warn!(
+                target: "cache", keys = added.len(),
+                "invalidations are not confirmed: they are repeated in the background, and this \
+                 process bypasses the cache for their keys until then"
+            );
+        }
         for key in added {
             keys.insert(key.clone(), tick);
         }

@@ -45,6 +45,7 @@ mod bodies;
 mod generics;
 mod keys;
 mod methods;
+mod one_line;
 mod parameters;
 mod settings;
 mod writes;

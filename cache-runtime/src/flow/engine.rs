@@ -50,18 +50,21 @@ impl Engine {
         CacheId(std::ptr::from_ref(self).addr())
     }
 
-    /// The intact payload of this key and type.
+    /// The intact payload of this key and type, or why there is none to serve.
+    ///
+    /// # Errors
+    /// If the store does not answer within the budget.
     pub(crate) async fn look_up(
         &self,
         budget: &mut Budget,
         key: &Key,
         identity: TypeIdentity,
-    ) -> Result<Bytes, Miss> {
-        let found = budget.spend(self.store.get(key)).await;
-        let found = found.map_err(|error| Miss::Store(error.kind()))?;
-        let envelope = found.ok_or(Miss::Absent)?;
-        let opened = envelope::open(&envelope, key.as_str(), identity).map_err(Miss::Rejected)?;
-        Ok(opened.payload)
+    ) -> Result<Result<Bytes, Miss>, StoreError> {
+        let Some(envelope) = budget.spend(self.store.get(key)).await? else {
+            return Ok(Err(Miss::Absent));
+        };
+        let opened = envelope::open(&envelope, key.as_str(), identity);
+        Ok(opened.map(|opened| opened.payload).map_err(Miss::Rejected))
     }
 
     /// `load_cost` is what the origin took for it; zero if the value does not come from there.

@@ -13,6 +13,7 @@ use super::{Budget, Engine};
 use crate::call::{Control, Loading, Mode};
 use crate::codec::TypeIdentity;
 use crate::envelope::Rejected;
+use crate::error::StoreErrorKind;
 use crate::key::Key;
 use crate::observe::{Advice, Bypass, Event, Miss, NotStored, Outcome, SiteStats};
 use crate::policy::{Policy, SingleFlight};
@@ -306,6 +307,7 @@ impl Flow {
         identity: TypeIdentity,
     ) -> Result<Bytes, Miss> {
         let found = engine.look_up(&mut self.budget, key, identity).await;
+        let found = found.unwrap_or_else(|error| Err(Miss::Store(error.kind())));
         if let Err(miss) = found {
             self.record(Event::Missed(miss));
             self.unanswered = matches!(miss, Miss::Store(_));
@@ -356,7 +358,15 @@ impl Flow {
         };
         let put = engine.store.put(key, sealed.envelope, sealed.ttl);
         let stored = self.budget.spend(put).await;
-        stored.map_err(|error| NotStored::Store(error.kind()))
+        stored.map_err(|error| {
+            // Outages are reported where they begin and end.
+            let outage = [StoreErrorKind::Unavailable, StoreErrorKind::Timeout];
+            if !outage.contains(&error.kind()) {
+                let advice = || format!("the store does not take values: {error}");
+                self.call.stats.advise(Advice::Store(error.kind()), advice);
+            }
+            NotStored::Store(error.kind())
+        })
     }
 
     /// A refresh that has nothing to store leaves nothing behind: what the entry holds is outdated.

@@ -138,10 +138,12 @@ impl StatsTable {
         if table.len() <= id {
             table.resize_with(id + 1, || None);
         }
+        let new = Arc::new(SiteStats::new(site, scope));
+        if matches!(table.get(id), Some(None)) {
+            table.iter().flatten().for_each(|other| new.compare(other));
+        }
         match table.get_mut(id) {
-            Some(slot) => slot
-                .get_or_insert_with(|| Arc::new(SiteStats::new(site, scope)))
-                .clone(),
+            Some(slot) => slot.get_or_insert(new).clone(),
             // Unreachable: the table was just grown past `id`.
             None => Arc::new(SiteStats::new(site, scope)),
         }
@@ -172,6 +174,8 @@ pub(crate) enum Advice {
     Refused,
     Unsupported,
     OtherType,
+    Store(StoreErrorKind),
+    Template,
 }
 
 impl SiteStats {
@@ -182,6 +186,23 @@ impl SiteStats {
             template: site.template(),
             counters: Counters::default(),
             warned: Mutex::default(),
+        }
+    }
+
+    /// Warns of another function whose keys look the same although its arguments mean something
+    /// else. The same template twice is meant: such functions share their entries.
+    fn compare(&self, other: &Self) {
+        let alike = !self.template.is_empty()
+            && self.template != other.template
+            && unnamed(self.template) == unnamed(other.template);
+        if alike {
+            self.advise(Advice::Template, || {
+                format!(
+                    "the key template `{}` of {} ({}) renders the same keys: the two functions \
+                     read each other's entries; give one of them another template",
+                    other.template, other.name, other.place
+                )
+            });
         }
     }
 
@@ -247,6 +268,20 @@ impl SiteStats {
             );
         }
     }
+}
+
+/// The template without what its placeholders are called.
+fn unnamed(template: &str) -> String {
+    let mut depth = 0_u32;
+    let mut unnamed = String::with_capacity(template.len());
+    for character in template.chars() {
+        depth += u32::from(character == '{');
+        if depth == 0 || "{}".contains(character) {
+            unnamed.push(character);
+        }
+        depth = depth.saturating_sub(u32::from(character == '}'));
+    }
+    unnamed
 }
 
 fn add(counter: &AtomicU64) {

@@ -159,11 +159,7 @@ impl Write {
             let of_engine = self.targets.iter().filter(|target| same(target));
             let keys: Vec<Key> = of_engine.map(|target| target.key.clone()).collect();
             if let Err(error) = engine.invalidate(budget, &keys).await {
-                tracing::warn!(
-                    target: "cache", keys = keys.len(), %error,
-                    "an invalidation is not confirmed: it is repeated in the background, and this \
-                     process bypasses the cache for its keys until then"
-                );
+                tracing::debug!(target: "cache", keys = ?keys, %error, "not invalidated yet");
             }
             self.targets.retain(|target| !same(target));
         }

@@ -56,6 +56,8 @@ pub(super) struct Keeper {
     outbox: UnboundedSender<Event>,
     tenure: u64,
     wires: u64,
+    // Whether the present outage has been reported.
+    down: bool,
 }
 
 impl Keeper {
@@ -68,6 +70,7 @@ impl Keeper {
             outbox: outbox.clone(),
             tenure,
             wires: 0,
+            down: false,
         };
         (keeper, outbox)
     }
@@ -81,9 +84,11 @@ impl Keeper {
                         return;
                     }
                     self.shared.breaker().probe_succeeded();
+                    self.report_up();
                     self.watch(wire).await;
                 }
                 Err(error) => {
+                    self.report_down(&error);
                     let refused = error.kind() == StoreErrorKind::Auth;
                     let now = Instant::now();
                     let due = self.shared.breaker().probe_failed(error.clone(), now);
@@ -94,6 +99,24 @@ impl Keeper {
                     self.shared.breaker().begin_probe(Instant::now());
                 }
             }
+        }
+    }
+
+    /// Says once that an outage has begun.
+    fn report_down(&mut self, error: &StoreError) {
+        if !self.down {
+            self.down = true;
+            tracing::warn!(
+                target: "cache", %error,
+                "Redis cannot be used: calls go to their functions until it can"
+            );
+        }
+    }
+
+    /// Says that it is over.
+    fn report_up(&mut self) {
+        if std::mem::take(&mut self.down) {
+            tracing::info!(target: "cache", "Redis answers again");
         }
     }
 
