@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use cache_runtime::{
-    Bypass, Cache, CacheError, NotStored, Outcome, Policy, StoreErrorKind, cached, invalidates,
-    outcome, refresh, updates,
+    Cache, CacheError, NotStored, Outcome, Policy, StoreErrorKind, cached, invalidates, outcome,
+    refresh, updates,
 };
 use support::{Mode, Proxy, RedisServer, briefly, eventually};
 
@@ -157,7 +157,7 @@ async fn an_invalidation_that_is_not_confirmed_hides_the_entry_until_it_is() {
             assert!(matches!(direct, Err(CacheError::Store(_))), "{direct:?}");
             assert_eq!(cache.stats().unconfirmed, 2);
             for id in [1, 2] {
-                let hidden = (2, Outcome::Bypassed(Bypass::Unconfirmed));
+                let hidden = (2, Outcome::NotStored(NotStored::Unconfirmed));
                 assert_eq!(outcome(row(id, 2)).await, hidden);
             }
             server.resume();
@@ -174,6 +174,32 @@ async fn an_invalidation_that_is_not_confirmed_hides_the_entry_until_it_is() {
             "deleted for everybody"
         );
     }
+}
+
+#[tokio::test]
+async fn callers_share_a_load_also_while_an_invalidation_is_unconfirmed() {
+    static LOADS: AtomicU64 = AtomicU64::new(0);
+
+    #[cached(ttl = 300, key = "slow:{id}")]
+    async fn slow(id: u64) -> u64 {
+        LOADS.fetch_add(1, SeqCst);
+        // Until every caller has come.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        id
+    }
+
+    let server = RedisServer::stopped(&[]);
+    let cache = cache_at(&server.url()).await;
+    let refused = cache
+        .scope(async { slow_entry(1).invalidate().await })
+        .await;
+    refused.expect_err("the server is down");
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        callers.spawn(cache.scope(slow(1)));
+    }
+    assert_eq!(callers.join_all().await, [1; 100]);
+    assert_eq!(LOADS.load(SeqCst), 1);
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ pub(crate) struct Flow {
     patience: Option<Instant>,
     // That came once already, and another caller loads instead of the one waited for first.
     again: bool,
-    // The store has failed to answer: it is not asked again before the fill.
+    // The store has failed to answer, or must not be believed: it is not asked again.
     unanswered: bool,
     // The payload handed out last, and what serving it would be called.
     handed_out: Option<(Bytes, Outcome)>,
@@ -119,10 +119,6 @@ impl Flow {
                         Mode::Uncached => return self.bypass(Bypass::Uncached),
                         _ if Loading::is_under_way(engine.id(), &key) => {
                             return self.bypass(Bypass::Reentrant);
-                        }
-                        _ if engine.unconfirmed.covers(&key) => {
-                            engine.confirm_in_background();
-                            return self.bypass(Bypass::Unconfirmed);
                         }
                         Mode::Cached => Stage::LookUp,
                         Mode::Refresh => match self.call.policy.single_flight {
@@ -302,15 +298,20 @@ impl Flow {
 
     async fn look_up(
         &mut self,
-        engine: &Engine,
+        engine: &Arc<Engine>,
         key: &Key,
         identity: TypeIdentity,
     ) -> Result<Bytes, Miss> {
-        let found = engine.look_up(&mut self.budget, key, identity).await;
-        let found = found.unwrap_or_else(|error| Err(Miss::Store(error.kind())));
+        let found = if engine.unconfirmed.covers(key) {
+            engine.confirm_in_background();
+            Err(Miss::Unconfirmed)
+        } else {
+            let found = engine.look_up(&mut self.budget, key, identity).await;
+            found.unwrap_or_else(|error| Err(Miss::Store(error.kind())))
+        };
         if let Err(miss) = found {
             self.record(Event::Missed(miss));
-            self.unanswered = matches!(miss, Miss::Store(_));
+            self.unanswered = matches!(miss, Miss::Store(_) | Miss::Unconfirmed);
             if miss == Miss::Rejected(Rejected::OtherType) {
                 self.call.stats.advise(Advice::OtherType, || {
                     "the entry under this key holds another type: if two functions share the \
@@ -353,9 +354,12 @@ impl Flow {
             });
             return Err(NotStored::TooLarge);
         }
-        let Some(_fill) = lead.fill().filter(|_| !engine.unconfirmed.covers(key)) else {
+        let Some(_fill) = lead.fill() else {
             return Err(NotStored::Fenced);
         };
+        if engine.unconfirmed.covers(key) {
+            return Err(NotStored::Unconfirmed);
+        }
         let put = engine.store.put(key, sealed.envelope, sealed.ttl);
         let stored = self.budget.spend(put).await;
         stored.map_err(|error| {

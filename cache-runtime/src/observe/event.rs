@@ -32,6 +32,8 @@ pub enum Miss {
     Rejected(Rejected),
     /// The payload does not decode to the type.
     Undecodable,
+    /// An invalidation is not confirmed yet, so whatever the store holds may be outdated.
+    Unconfirmed,
     /// The store did not answer in time or not with a value.
     Store(StoreErrorKind),
 }

@@ -40,6 +40,9 @@ pub enum NotStored {
     Refused,
     /// The entry was invalidated or replaced while the origin ran.
     Fenced,
+    /// An invalidation of this key is not confirmed yet: until then this process does not use
+    /// the entry.
+    Unconfirmed,
     /// The store did not take it.
     Store(StoreErrorKind),
 }
@@ -54,8 +57,6 @@ pub enum Bypass {
     Asked,
     /// The call is made while its own caller loads the same key.
     Reentrant,
-    /// An invalidation of this key is not confirmed yet.
-    Unconfirmed,
     /// The key cannot be rendered, or the codec cannot carry the type.
     Unsupported,
     /// There is no usable configuration (`CACHE_URL`).
@@ -85,6 +86,7 @@ impl fmt::Display for NotStored {
             Self::TooLarge => f.write_str("too large"),
             Self::Refused => f.write_str("would not read back"),
             Self::Fenced => f.write_str("invalidated meanwhile"),
+            Self::Unconfirmed => f.write_str("an invalidation is not confirmed"),
             Self::Store(kind) => f.write_str(kind.as_str()),
         }
     }
@@ -96,7 +98,6 @@ impl fmt::Display for Bypass {
             Self::Uncached => "uncached",
             Self::Asked => "bypass_if",
             Self::Reentrant => "re-entrant",
-            Self::Unconfirmed => "invalidation not confirmed",
             Self::Unsupported => "unsupported",
             Self::Misconfigured => "misconfigured",
         })

@@ -81,7 +81,7 @@ counters! {
     /// Look-ups that found something that is not an intact entry of this key: garbage, truncated,
     /// foreign, of a future format.
     rejected,
-    /// Look-ups that the store did not answer.
+    /// Look-ups that the store did not answer, or whose answer an unconfirmed invalidation hides.
     unanswered,
     /// Loads that failed.
     failed,
@@ -220,6 +220,7 @@ impl SiteStats {
                 Miss::Absent | Miss::Rejected(Rejected::NoValue) => add(&c.absent),
                 Miss::Undecodable | Miss::Rejected(Rejected::OtherType) => add(&c.other_type),
                 Miss::Rejected(_) => add(&c.rejected),
+                Miss::Unconfirmed => add(&c.unanswered),
                 Miss::Store(kind) => {
                     add(&c.unanswered);
                     self.count_timeout(kind);
@@ -240,6 +241,7 @@ impl SiteStats {
                         NotStored::TooLarge => add(&c.too_large),
                         NotStored::Refused => add(&c.refused),
                         NotStored::Fenced => add(&c.fenced),
+                        NotStored::Unconfirmed => add(&c.unfilled),
                         NotStored::Store(kind) => {
                             add(&c.unfilled);
                             self.count_timeout(kind);
