@@ -199,7 +199,31 @@ fn key(args: &CachedArgs, function: &Function, errors: &Errors) -> Option<Key> {
             );
         }
     }
+    for name in unseen_generics(args, function) {
+        errors.on(
+            name,
+            format!(
+                "`{name}` is not in the key, so `{function}::<A>` and `{function}::<B>` would share an entry: leave \
+                 `key` out, because a default key contains it, or write `skip({name})` if it does not decide the value",
+                function = function.signature.ident.unraw(),
+            ),
+        );
+    }
     Some(Key::Template(template))
+}
+
+/// Type and const parameters that only the caller chooses: neither an argument nor the value tells which they were.
+fn unseen_generics<'a>(
+    args: &'a CachedArgs,
+    function: &'a Function,
+) -> impl Iterator<Item = &'a Ident> {
+    signature::generics(&function.signature).filter(|name| {
+        let named = name.to_string();
+        let seen = |tokens| signature::mentions(tokens, &named);
+        let inputs = function.signature.inputs.to_token_stream();
+        let output = function.signature.output.to_token_stream();
+        !(seen(inputs) || seen(output) || args.skip.contains(name))
+    })
 }
 
 fn check_skips(args: &CachedArgs, function: &Function, errors: &Errors) {
@@ -209,6 +233,7 @@ fn check_skips(args: &CachedArgs, function: &Function, errors: &Errors) {
         } else {
             function
                 .names()
+                .chain(signature::generics(&function.signature))
                 .any(|parameter| template::same_name(parameter, name))
         };
         if !known {

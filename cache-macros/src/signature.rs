@@ -311,7 +311,20 @@ pub(crate) fn mentions(tokens: TokenStream, name: &str) -> bool {
     })
 }
 
-/// Names of the type parameters of the function itself; those of its `impl` cannot be seen from here.
+/// Names of the function's own type and const parameters; those of its `impl` cannot be seen from here.
+pub(crate) fn generics(signature: &Signature) -> impl Iterator<Item = &Ident> {
+    signature
+        .generics
+        .params
+        .iter()
+        .filter_map(|parameter| match parameter {
+            GenericParam::Type(parameter) => Some(&parameter.ident),
+            GenericParam::Const(parameter) => Some(&parameter.ident),
+            GenericParam::Lifetime(_) => None,
+        })
+}
+
+/// Those of them that are types.
 pub(crate) fn type_parameters(signature: &Signature) -> impl Iterator<Item = &Ident> {
     signature
         .generics
