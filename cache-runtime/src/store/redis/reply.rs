@@ -19,6 +19,10 @@ pub(super) fn connect_error(error: &RedisError, info: &ConnectionInfo) -> StoreE
             "no connection within the time limit",
         );
     }
+    if error.is_io_error() {
+        // What the operating system says holds nothing of ours to strike out.
+        return StoreError::new(kind(error), error.to_string());
+    }
     let settings = info.redis_settings();
     let secrets = settings.password().into_iter().chain(settings.username());
     let detail = secrets
@@ -195,6 +199,14 @@ mod tests {
             !shown.contains("amy") && !shown.contains("hunter2"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn what_the_operating_system_says_is_quoted_whole() {
+        let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "refused");
+        let info = "redis://u:e@host".parse::<ConnectionInfo>().unwrap();
+        let shown = connect_error(&RedisError::from(refused), &info).to_string();
+        assert!(shown.contains("refused"), "{shown}");
     }
 
     #[test]
