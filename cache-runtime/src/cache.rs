@@ -12,19 +12,16 @@ use crate::config::{Backend, Namespace};
 use crate::entry::{Core, Entry};
 use crate::error::{CacheError, ConfigError, StoreError, StoreErrorKind};
 use crate::flow::{Budget, Engine};
-use crate::invalidate::Unconfirmed;
 use crate::key::{Key, KeyBuilder, KeyError};
-use crate::observe::{Stats, StatsTable};
+use crate::observe::Stats;
 use crate::policy::Policy;
 use crate::rules::{CacheValue, Rules, decode_any};
-use crate::single_flight::Flights;
 use crate::store::{MemoryStore, RedisStore, Store};
 
 /// The time to live of values put through [`Cache::entry`] unless said otherwise.
 const ENTRY_TTL: Duration = Duration::from_secs(300);
 const DEFAULT_NAMESPACE: &str = "cache";
 const DEFAULT_MEMORY: usize = 64 << 20;
-const DEFAULT_VALUE_LIMIT: usize = 1 << 20;
 
 /// A handle to one cache: a store, a namespace in it, and the loads of this process under way.
 ///
@@ -89,10 +86,8 @@ impl Cache {
     /// A new, empty cache in this process: the embedded store, with the same semantics as Redis.
     #[must_use]
     pub fn memory() -> Self {
-        Self::with_store(
-            Store::Memory(MemoryStore::new(DEFAULT_MEMORY)),
-            DEFAULT_NAMESPACE.to_owned(),
-        )
+        let store = Store::Memory(MemoryStore::new(DEFAULT_MEMORY));
+        Self::new(Engine::new(store, DEFAULT_NAMESPACE))
     }
 
     /// Makes this the default of the whole process.
@@ -242,28 +237,18 @@ impl Cache {
         render(key).finish()
     }
 
-    fn with_store(store: Store, namespace: String) -> Self {
-        Self {
-            engine: Arc::new(Engine {
-                store,
-                namespace,
-                policy: Policy::DEFAULT,
-                value_limit: DEFAULT_VALUE_LIMIT,
-                flights: Arc::new(Flights::new()),
-                unconfirmed: Unconfirmed::default(),
-                stats: StatsTable::default(),
-                misconfigured: false,
-            }),
-        }
-    }
-
     fn misconfigured() -> Self {
         let store = Store::Memory(MemoryStore::new(0));
-        let mut cache = Self::with_store(store, DEFAULT_NAMESPACE.to_owned());
-        if let Some(engine) = Arc::get_mut(&mut cache.engine) {
-            engine.misconfigured = true;
+        Self::new(Engine {
+            misconfigured: true,
+            ..Engine::new(store, DEFAULT_NAMESPACE)
+        })
+    }
+
+    fn new(engine: Engine) -> Self {
+        Self {
+            engine: Arc::new(engine),
         }
-        cache
     }
 }
 
@@ -371,18 +356,12 @@ impl Builder {
                 Store::Redis(RedisStore::new(&config)?)
             }
         };
-        Ok(Cache {
-            engine: Arc::new(Engine {
-                store,
-                namespace: namespace.as_str().to_owned(),
-                policy: self.policy,
-                value_limit: self.value_limit.unwrap_or(DEFAULT_VALUE_LIMIT),
-                flights: Arc::new(Flights::new()),
-                unconfirmed: Unconfirmed::default(),
-                stats: StatsTable::default(),
-                misconfigured: false,
-            }),
-        })
+        let engine = Engine::new(store, namespace.as_str());
+        Ok(Cache::new(Engine {
+            policy: self.policy,
+            value_limit: self.value_limit.unwrap_or(engine.value_limit),
+            ..engine
+        }))
     }
 }
 

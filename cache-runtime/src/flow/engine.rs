@@ -44,7 +44,24 @@ pub(crate) struct Sealed {
 /// Entries expire by the store's own clock, so nothing reads the creation time yet.
 const NOT_STAMPED: u64 = 0;
 
+/// The largest envelope that is stored, in bytes.
+const VALUE_LIMIT: usize = 1 << 20;
+
 impl Engine {
+    /// An engine with the defaults.
+    pub(crate) fn new(store: Store, namespace: &str) -> Self {
+        Self {
+            store,
+            namespace: namespace.to_owned(),
+            policy: Policy::DEFAULT,
+            value_limit: VALUE_LIMIT,
+            flights: Arc::new(Flights::new()),
+            unconfirmed: Unconfirmed::default(),
+            stats: StatsTable::default(),
+            misconfigured: false,
+        }
+    }
+
     /// While the engine lives, no other has this address.
     pub(crate) fn id(&self) -> CacheId {
         CacheId(std::ptr::from_ref(self).addr())
