@@ -138,30 +138,38 @@ impl Engine {
         verdict: Verdict,
         order: WriteOrder,
     ) -> Result<(), CacheError> {
+        let result = match self.storable(key, identity, verdict) {
+            Ok(Some(sealed)) => {
+                if self.replace(budget, key, identity, sealed, order).await? {
+                    return Ok(());
+                }
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.delete(budget, std::slice::from_ref(key)).await?;
+        result
+    }
+
+    /// The value as it is to be stored; none if it is not to be.
+    fn storable(
+        &self,
+        key: &Key,
+        identity: TypeIdentity,
+        verdict: Verdict,
+    ) -> Result<Option<Sealed>, CacheError> {
         let encoded = match verdict {
             Verdict::Store(encoded) => encoded,
-            Verdict::Leave(_) => {
-                self.delete(budget, std::slice::from_ref(key)).await?;
-                return Ok(());
-            }
-            Verdict::Refuse(error) => {
-                self.delete(budget, std::slice::from_ref(key)).await?;
-                return Err(error.into());
-            }
+            Verdict::Leave(_) => return Ok(None),
+            Verdict::Refuse(error) => return Err(error.into()),
         };
         let sealed = Self::seal(encoded, key, identity, Duration::ZERO);
-        let size = sealed.envelope.len();
-        if size > self.value_limit {
-            self.delete(budget, std::slice::from_ref(key)).await?;
-            return Err(CacheError::ValueTooLarge {
-                size,
-                limit: self.value_limit,
-            });
+        let (size, limit) = (sealed.envelope.len(), self.value_limit);
+        if size > limit {
+            return Err(CacheError::ValueTooLarge { size, limit });
         }
-        if !self.replace(budget, key, identity, sealed, order).await? {
-            self.delete(budget, std::slice::from_ref(key)).await?;
-        }
-        Ok(())
+        Ok(Some(sealed))
     }
 
     /// Whether the value was written: not if another write has overtaken this one.

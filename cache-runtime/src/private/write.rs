@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::entry::{Entry, Staged};
+use crate::error::CacheError;
 use crate::flow::{Budget, Engine, WriteOrder};
-use crate::key::{Key, KeyBuilder, KeyError};
+use crate::key::{Key, KeyBuilder};
 use crate::single_flight::Moment;
 
 /// One run of a writing function, and the entries it makes outdated.
@@ -77,32 +78,25 @@ impl Write {
     /// The write makes this entry outdated.
     pub fn target<R>(&mut self, entry: &Entry<R>) {
         let core = entry.core();
-        match &core.at {
-            Ok((key, _)) => self.targets.push(Target {
-                engine: core.engine.clone(),
-                key: key.clone(),
-                timeout: core.timeout,
-            }),
-            // A key that cannot be rendered is never stored under, so nothing is outdated.
-            Err(error) => tracing::debug!(target: "cache", %error, "nothing to invalidate"),
-        }
+        let key = core.at.clone().map(|(key, _)| key);
+        self.outdates(&core.engine, core.timeout, key);
     }
 
     /// The write makes all entries with this tag outdated.
     pub fn tag(&mut self, render: impl FnOnce(KeyBuilder) -> KeyBuilder) {
         let cache = self.cache.clone().unwrap_or_else(Cache::current);
-        let rendered = cache.tag_key(render);
-        let engine = cache.engine();
-        self.push_tag(engine.clone(), engine.policy.timeout, rendered);
+        let key = cache.tag_key(render).map_err(CacheError::from);
+        self.outdates(cache.engine(), cache.engine().policy.timeout, key);
     }
 
-    fn push_tag(&mut self, engine: Arc<Engine>, timeout: Duration, key: Result<Key, KeyError>) {
+    fn outdates(&mut self, engine: &Arc<Engine>, timeout: Duration, key: Result<Key, CacheError>) {
         match key {
             Ok(key) => self.targets.push(Target {
-                engine,
+                engine: engine.clone(),
                 key,
                 timeout,
             }),
+            // Nothing is ever stored under a key that cannot be rendered.
             Err(error) => tracing::debug!(target: "cache", %error, "nothing to invalidate"),
         }
     }
