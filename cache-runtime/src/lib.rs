@@ -54,6 +54,7 @@ mod error;
 mod flow;
 mod invalidate;
 mod key;
+mod lease;
 mod observe;
 mod policy;
 mod private;

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-/// Who shares one load of a cold key.
+/// Who shares one load of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum SingleFlight {
-    /// Callers of this process that miss the same key share one load.
+    /// All callers of all processes on the same store share one load.
     #[default]
+    Fleet,
+    /// Callers of this process share one load, and do not wait for other processes.
     Process,
     /// Every caller that misses loads by itself.
     Off,
@@ -27,29 +29,58 @@ pub enum SingleFlight {
 /// async fn report(day: u32) -> String {
 ///     format!("report of day {day}")
 /// }
-/// # assert_eq!(PATIENT.single_flight, SingleFlight::Process);
+/// # assert_eq!(PATIENT.single_flight, SingleFlight::Fleet);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Policy {
-    /// Who shares one load. Default: [`SingleFlight::Process`].
+    /// Who shares one load. Default: [`SingleFlight::Fleet`].
     pub single_flight: SingleFlight,
+    /// How long the right to load a key stands when its holder is not heard of any more: after a
+    /// crash the next caller loads at the latest after this. It is renewed while the load runs, up to
+    /// sixty times its length. Default: 2 s.
+    pub lease: Duration,
     /// How long a caller waits for somebody else's load. Default: 5 s.
     ///
-    /// Then one of those who waited loads, and the others wait for that load once more this long;
-    /// after that everyone loads by itself.
+    /// A caller that waits for another process, and knows what a load took last time, waits no
+    /// longer than four times that and 250 ms. Then one caller of each process loads, and the others
+    /// wait for that load once more this long; after that everyone loads by itself.
     pub wait: Duration,
     /// The budget of all cache operations of one call together; the origin's own time does not
     /// count. Default: 100 ms.
     pub timeout: Duration,
+    /// The part of the `ttl` that is taken off at random, so that entries stored together do not
+    /// expire together: at 0.1 an entry is fresh for 90 to 100% of its `ttl`. Default: 0.
+    pub jitter: f64,
+    /// Refreshes a fresh value in the background with a probability that grows as its end comes
+    /// near, so that callers need not wait for the load. This is the β of XFetch: 1 is the
+    /// recommended value, more refreshes earlier, 0 never. Needs `stale_while_revalidate`, which is
+    /// what allows background loads. Default: 0.
+    pub early_refresh: f64,
+    /// With an old value at hand (`stale_if_error`), stop waiting for the load after this; it goes on
+    /// in the background. Needs `stale_while_revalidate`, which is what allows background loads.
+    /// Default: none.
+    pub soft_timeout: Option<Duration>,
+    /// After a load that failed while an old value can be served: how long nobody tries again.
+    /// Default: 1 s.
+    pub retry: Duration,
+    /// After an invalidation: how long nothing is stored, so that a load that reads a replica
+    /// lagging behind the database cannot store what was just invalidated. Default: none.
+    pub hold_off: Duration,
 }
 
 impl Policy {
     /// The defaults named at each field.
     pub const DEFAULT: Self = Self {
-        single_flight: SingleFlight::Process,
+        single_flight: SingleFlight::Fleet,
+        lease: Duration::from_secs(2),
         wait: Duration::from_secs(5),
         timeout: Duration::from_millis(100),
+        jitter: 0.0,
+        early_refresh: 0.0,
+        soft_timeout: None,
+        retry: Duration::from_secs(1),
+        hold_off: Duration::ZERO,
     };
 
     /// The same policy with another [`single_flight`](Self::single_flight).
@@ -59,6 +90,12 @@ impl Policy {
             single_flight,
             ..self
         }
+    }
+
+    /// The same policy with another [`lease`](Self::lease).
+    #[must_use]
+    pub const fn lease(self, lease: Duration) -> Self {
+        Self { lease, ..self }
     }
 
     /// The same policy with another [`wait`](Self::wait).
@@ -71,6 +108,42 @@ impl Policy {
     #[must_use]
     pub const fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// The same policy with another [`jitter`](Self::jitter), from 0 to 1.
+    #[must_use]
+    pub const fn jitter(self, jitter: f64) -> Self {
+        Self { jitter, ..self }
+    }
+
+    /// The same policy with another [`early_refresh`](Self::early_refresh).
+    #[must_use]
+    pub const fn early_refresh(self, beta: f64) -> Self {
+        Self {
+            early_refresh: beta,
+            ..self
+        }
+    }
+
+    /// The same policy with a [`soft_timeout`](Self::soft_timeout).
+    #[must_use]
+    pub const fn soft_timeout(self, soft_timeout: Duration) -> Self {
+        Self {
+            soft_timeout: Some(soft_timeout),
+            ..self
+        }
+    }
+
+    /// The same policy with another [`retry`](Self::retry).
+    #[must_use]
+    pub const fn retry(self, retry: Duration) -> Self {
+        Self { retry, ..self }
+    }
+
+    /// The same policy with another [`hold_off`](Self::hold_off).
+    #[must_use]
+    pub const fn hold_off(self, hold_off: Duration) -> Self {
+        Self { hold_off, ..self }
     }
 }
 

@@ -122,7 +122,7 @@ impl Flow {
                         }
                         Mode::Cached => Stage::LookUp,
                         Mode::Refresh => match self.call.policy.single_flight {
-                            SingleFlight::Process => {
+                            SingleFlight::Fleet | SingleFlight::Process => {
                                 match engine.flights.replace(&key, identity, None) {
                                     Role::Lead(lead) => self.leads(lead, Stage::Load),
                                     Role::Wait(_) => Stage::Alone,
@@ -139,7 +139,7 @@ impl Flow {
                     let found = self.look_up(&engine, &key, identity).await;
                     self.stage = match self.call.policy.single_flight {
                         SingleFlight::Off => Stage::Alone,
-                        SingleFlight::Process => Stage::Join,
+                        SingleFlight::Fleet | SingleFlight::Process => Stage::Join,
                     };
                     if let Ok(payload) = found {
                         return self.hand_out(payload, Outcome::Hit);

@@ -14,9 +14,23 @@ use tokio::time::Instant;
 
 pub use self::{memory::MemoryStore, redis::RedisStore};
 use crate::{
+    codec::TypeIdentity,
     error::{StoreError, StoreErrorKind},
     key::Key,
+    lease::{Acquire, Acquired, Grant, Release, Token},
 };
+
+/// Hears of the next change of an entry that was read.
+#[derive(Debug)]
+pub struct Change;
+
+impl Change {
+    /// Waits until the store says that the entry has changed, or that it may have without its
+    /// knowledge; forever if this store cannot say. Cancel safe.
+    pub async fn happened(&mut self) {
+        std::future::pending().await
+    }
+}
 
 /// One of the stores. Clones share it.
 #[derive(Debug, Clone)]
@@ -52,6 +66,89 @@ impl Store {
             Self::Memory(store) => store.put(key, envelope, ttl),
             Self::Redis(store) => store.put(key, envelope, ttl).await,
         }
+    }
+
+    /// Asks for the lease of a key: one script, one round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store fails or is full. The lease may have been granted all the same.
+    pub async fn acquire(&self, _key: &Key, _request: &Acquire) -> Result<Acquired, StoreError> {
+        unimplemented!()
+    }
+
+    /// Stores the loaded value if the grant still stands; whether it did. Stamps the creation.
+    pub async fn fill(
+        &self,
+        _key: &Key,
+        _grant: &Grant,
+        _envelope: Bytes,
+        _ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        unimplemented!()
+    }
+
+    /// Lets the lease stand for this long from now; false if it is gone.
+    pub async fn renew(
+        &self,
+        _key: &Key,
+        _grant: &Grant,
+        _lease: Duration,
+    ) -> Result<bool, StoreError> {
+        unimplemented!()
+    }
+
+    /// Gives a lease or an intent up, granted or not.
+    pub async fn release(
+        &self,
+        _key: &Key,
+        _token: &Token,
+        _how: Release,
+    ) -> Result<(), StoreError> {
+        unimplemented!()
+    }
+
+    /// Marks the entry with a write intent; what is readable stays readable.
+    pub async fn intend(&self, _key: &Key, _request: &Acquire) -> Result<Grant, StoreError> {
+        unimplemented!()
+    }
+
+    /// Stores the written value if the intent still stands, otherwise deletes the entry; whether
+    /// it was stored.
+    pub async fn commit(
+        &self,
+        _key: &Key,
+        _grant: &Grant,
+        _envelope: Bytes,
+        _ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        unimplemented!()
+    }
+
+    /// Ends the freshness of a value and its leases; without a stale span it is deleted.
+    pub async fn expire(&self, _key: &Key) -> Result<(), StoreError> {
+        unimplemented!()
+    }
+
+    /// Deletes the entry, and lets nothing be filled for this long.
+    pub async fn hold_off(
+        &self,
+        _key: &Key,
+        _identity: TypeIdentity,
+        _span: Duration,
+    ) -> Result<(), StoreError> {
+        unimplemented!()
+    }
+
+    /// Reads, and asks to be told when what was read changes.
+    pub async fn get_watched(&self, _key: &Key) -> Result<(Option<Bytes>, Change), StoreError> {
+        unimplemented!()
+    }
+
+    /// The store's clock, in milliseconds since the Unix epoch; never ahead of it. None as long as
+    /// it has not told its time.
+    pub fn now(&self, _key: &Key) -> Option<u64> {
+        unimplemented!()
     }
 
     /// Removes entries; how many there were. On Redis one `DEL` for each lane concerned, sent
