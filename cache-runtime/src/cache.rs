@@ -245,7 +245,7 @@ impl Cache {
         })
     }
 
-    fn new(engine: Engine) -> Self {
+    pub(crate) fn new(engine: Engine) -> Self {
         Self {
             engine: Arc::new(engine),
         }

@@ -1,0 +1,54 @@
+//! `cargo xtask check-history`: searches at random for a history that breaks a promise.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::redis;
+use crate::shell::{self, Result, cargo};
+
+/// How long it searches unless said otherwise.
+const MINUTES: u64 = 10;
+
+/// Runs histories with seeds from the one given on, or from one taken from the clock. Fails with
+/// the story of the first violation.
+pub(crate) fn run(arguments: &[String]) -> Result {
+    let Search { minutes, seed } = Search::parse(arguments)?;
+    redis::ensure()?;
+    let mut command = cargo(&["test", "-p", "cache-tests", "--test", "history", "--"]);
+    command
+        .args(["--ignored", "--nocapture", "--exact", "random_seeds"])
+        .env("HISTORY_MINUTES", minutes.to_string())
+        .env("HISTORY_SEED", seed.to_string())
+        // The story is what is to be read.
+        .env("RUST_BACKTRACE", "0");
+    shell::run(&mut command)
+}
+
+struct Search {
+    minutes: u64,
+    seed: u64,
+}
+
+impl Search {
+    fn parse(arguments: &[String]) -> Result<Self> {
+        let mut search = Self {
+            minutes: MINUTES,
+            seed: from_the_clock(),
+        };
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            let setting = match argument.as_str() {
+                "--minutes" => &mut search.minutes,
+                "--seed" => &mut search.seed,
+                unknown => return Err(format!("there is no option `{unknown}`")),
+            };
+            let number = arguments.next().and_then(|number| number.parse().ok());
+            *setting = number.ok_or_else(|| format!("`{argument}` needs a whole number"))?;
+        }
+        Ok(search)
+    }
+}
+
+fn from_the_clock() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |since| since.as_secs())
+}
