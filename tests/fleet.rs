@@ -11,7 +11,7 @@
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use support::{RedisServer, within};
+use support::{RedisServer, eventually, within};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -223,6 +223,8 @@ async fn a_hundred_callers_in_each_of_eight_processes_share_one_load() {
 #[ignore = "needs the leases of the fleet"]
 async fn after_the_death_of_the_one_that_loads_another_loads() {
     const PROCESSES: usize = 3;
+    /// Of the lease, in the header of the entry.
+    const DEADLINE: &[&str] = &["GETRANGE", "fleet:short:orphan", "32", "39"];
     let server = RedisServer::start().await;
     let endless = Task {
         key: "orphan",
@@ -246,6 +248,15 @@ async fn after_the_death_of_the_one_that_loads_another_loads() {
     for worker in &mut others {
         assert_eq!(worker.says().await, Line::Calling);
     }
+    // It takes a while until a lease is renewed: whoever does not wait would load meanwhile. And
+    // this is the worst moment to die.
+    let deadline: Vec<u8> = server.run(DEADLINE).await;
+    eventually("the lease is renewed", async || {
+        let renewed: Vec<u8> = server.run(DEADLINE).await;
+        (renewed != deadline).then_some(())
+    })
+    .await;
+    assert_eq!(loads(&server, endless.key).await, 1, "the others wait");
 
     let died = now();
     first.kill().await;
