@@ -11,6 +11,12 @@ use crate::codec::TypeIdentity;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Token(pub(crate) [u8; 16]);
 
+impl Token {
+    pub(crate) fn random() -> Self {
+        todo!()
+    }
+}
+
 /// What the header of an entry says about who works on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
@@ -78,6 +84,16 @@ pub struct Grant {
     pub(crate) connection: u64,
 }
 
+impl Grant {
+    /// What was asked for under this token and is not granted yet.
+    pub(crate) fn pending(token: Token) -> Self {
+        Self {
+            token,
+            connection: 0,
+        }
+    }
+}
+
 /// How a lease is given up without a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Release {
@@ -86,6 +102,9 @@ pub enum Release {
     /// The load ended without a value to store: whoever waits for it loads by itself. Whoever has an
     /// old value does not try again for this long.
     Ended(Duration),
+    /// The load has shown that there is nothing to store: the old value goes too. Whoever waits for
+    /// it loads by itself.
+    Emptied,
     /// An intent whose write did not happen: the old value is what it was.
     Withdrawn,
 }

@@ -1,5 +1,6 @@
 //! Seams for this project's own tests and fuzz targets. Hidden, and no part of the public surface.
 
+pub use crate::broken::Rule;
 pub use crate::call::events;
 pub use crate::codec::{TypeIdentity, type_identity};
 pub use crate::config::{Backend, Namespace, RedisConfig};
@@ -7,3 +8,17 @@ pub use crate::envelope::{Meta, Rejected, Spans, open, seal, start};
 pub use crate::key::Key;
 pub use crate::observe::{Event, Miss};
 pub use crate::store::{MemoryStore, RedisStore, Store};
+
+use crate::cache::Cache;
+use crate::flow::Engine;
+
+/// Another handle on a store, as another process has one: it shares no loads with others.
+#[must_use]
+pub fn cache(store: &Store, namespace: &str) -> Cache {
+    Cache::new(Engine::new(store.clone(), namespace))
+}
+
+/// Switches a rule of the protocol off, in builds with debug assertions.
+pub fn break_rule(cache: &Cache, rule: Rule) {
+    cache.engine().broken.switch_off(rule);
+}

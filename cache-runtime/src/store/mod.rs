@@ -30,6 +30,12 @@ impl Change {
     pub async fn happened(&mut self) {
         std::future::pending().await
     }
+
+    /// Whether the store says so at all.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        true
+    }
 }
 
 /// One of the stores. Clones share it.
@@ -143,6 +149,12 @@ impl Store {
     /// Reads, and asks to be told when what was read changes.
     pub async fn get_watched(&self, _key: &Key) -> Result<(Option<Bytes>, Change), StoreError> {
         unimplemented!()
+    }
+
+    /// Whether other processes see what is stored here.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Redis(_))
     }
 
     /// The store's clock, in milliseconds since the Unix epoch; never ahead of it. None as long as
