@@ -44,6 +44,10 @@ pub(crate) struct Rules<V> {
     pub(crate) ttl: Ttl<V>,
     /// Caches `None`, this long.
     pub(crate) none_ttl: Option<Duration>,
+    /// `stale_while_revalidate`: how long after its `ttl` a value is served while it is loaded anew.
+    pub(crate) swr: Duration,
+    /// `stale_if_error`: how long after its `ttl` a value stands in for a load that fails.
+    pub(crate) sie: Duration,
     pub(crate) cache_if: Option<fn(&V) -> bool>,
     pub(crate) is_none: fn(&V) -> bool,
 }
@@ -78,6 +82,8 @@ impl<V: CacheValue> Rules<V> {
         Self {
             ttl: Ttl::Fixed(ttl),
             none_ttl: None,
+            swr: Duration::ZERO,
+            sie: Duration::ZERO,
             cache_if: None,
             is_none: |_| false,
         }

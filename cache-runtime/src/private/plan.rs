@@ -89,6 +89,18 @@ impl<S: Returns, C> Plan<S, C> {
         self
     }
 
+    /// After its `ttl`, serves a value this long while one load in the background replaces it.
+    pub fn stale_while_revalidate(mut self, span: Duration) -> Self {
+        self.rules.swr = span;
+        self
+    }
+
+    /// After its `ttl`, serves a value this long if the load fails.
+    pub fn stale_if_error(mut self, span: Duration) -> Self {
+        self.rules.sie = span;
+        self
+    }
+
     /// Stores a value only if this is true of it.
     pub fn cache_if(mut self, cache_if: fn(&S::Value) -> bool) -> Self {
         self.rules.cache_if = Some(cache_if);

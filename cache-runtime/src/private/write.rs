@@ -24,6 +24,8 @@ use crate::single_flight::Moment;
 pub struct Write {
     cache: Option<Cache>,
     only_ok: bool,
+    /// `#[updates]`: the entries get a value.
+    updating: bool,
     // When the first poll of the body was.
     began: Option<Moment>,
     targets: Vec<Target>,
@@ -49,10 +51,18 @@ impl Write {
         Self {
             cache: None,
             only_ok: false,
+            updating: false,
             began: None,
             targets: Vec::new(),
             staged: Vec::new(),
         }
+    }
+
+    /// The same for `#[updates]`, which stores a value when the body has ended.
+    pub fn updating() -> Self {
+        let mut write = Self::new();
+        write.updating = true;
+        write
     }
 
     /// The cache of the tags, and of entries whose functions name none.
