@@ -19,6 +19,8 @@ pub(crate) struct Cached {
     pub key: Key,
     pub ttl: Ttl,
     pub none_ttl: Option<Setting<Duration>>,
+    pub stale_while_revalidate: Option<Setting<Duration>>,
+    pub stale_if_error: Option<Setting<Duration>>,
     pub cache_if: Option<Setting<Expr>>,
     pub bypass_if: Option<Setting<Expr>>,
     pub codec: Option<Setting<Type>>,
@@ -70,6 +72,8 @@ impl Cached {
                 key,
                 ttl,
                 none_ttl: args.none_ttl,
+                stale_while_revalidate: args.stale_while_revalidate,
+                stale_if_error: args.stale_if_error,
                 cache_if: args.cache_if,
                 bypass_if: args.bypass_if,
                 codec: args.codec,
@@ -289,15 +293,23 @@ impl Entry {
             EntryName::Renamed(name) => name.clone(),
             EntryName::Omitted => return None,
         };
+        let durations = [
+            &args.ttl,
+            &args.none_ttl,
+            &args.stale_while_revalidate,
+            &args.stale_if_error,
+        ];
+        let durations = durations
+            .into_iter()
+            .map(|setting| setting.as_ref().and_then(|span| span.value.computed()));
         let expressions: Vec<&Expr> = [
-            args.ttl.as_ref().and_then(|ttl| ttl.value.computed()),
             args.ttl_with.as_ref().map(|ttl_with| &ttl_with.value),
-            args.none_ttl.as_ref().and_then(|ttl| ttl.value.computed()),
             args.cache_if.as_ref().map(|cache_if| &cache_if.value),
             args.cache.as_ref().map(|cache| &cache.value),
             args.policy.as_ref().map(|policy| &policy.value),
         ]
         .into_iter()
+        .chain(durations)
         .flatten()
         .collect();
         let needed = |name: &Ident| {

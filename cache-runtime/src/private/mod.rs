@@ -19,7 +19,7 @@
 //! and one with a write attribute
 //!
 //! ```text
-//! let mut write = Write::new();
+//! let mut write = Write::new(); // `#[updates]`: Write::updating()
 //! let entry = write.entry(|| get_user_entry(Clone::clone(&id)));
 //! write.target(&entry);
 //! write.tag(|key| key.text("org:").field(format_args!("{}", org)));
@@ -36,15 +36,18 @@
 //! An `Entry` is `'static`: lifetimes in the return type are `'static` in the type of the entry.
 
 mod argument;
+mod checked;
 mod plan;
 mod probe;
 mod write;
 
 pub use argument::{Arg, KeyArgument};
+pub use checked::checked;
 pub use plan::{KeyPlan, Plan};
 pub use probe::{Cacheable, Errors, OptionValue, Probe, Returns, Sharing, Success};
 pub use write::Write;
 
 pub use crate::entry::Staged;
 pub use crate::key::KeyBuilder;
+pub use crate::policy::Policy;
 pub use crate::site::Site;
