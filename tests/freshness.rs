@@ -134,7 +134,12 @@ async fn a_refresh_that_breaks_is_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_fails_is_not_tried_again_too_soon() {
-    #[cached(ttl = 60, key = "failing:{id}", skip(db), stale_while_revalidate = 3600)]
+    #[cached(
+        ttl = 60,
+        key = "failing:{id}",
+        skip(db),
+        stale_while_revalidate = 3600
+    )]
     async fn failing(db: &Database, id: u64) -> Result<usize, Down> {
         db.run().await
     }
@@ -212,7 +217,10 @@ async fn a_failing_origin_is_asked_once_in_each_interval() {
 
     db.fails(false);
     after(11.0).await;
-    assert_eq!(cache.scope(outcome(rarely(&db, 1))).await, (Ok(12), Outcome::Loaded));
+    assert_eq!(
+        cache.scope(outcome(rarely(&db, 1))).await,
+        (Ok(12), Outcome::Loaded)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,7 +241,11 @@ async fn who_has_an_old_value_waits_only_so_long_and_the_load_goes_on() {
 
     let cache = Cache::memory();
     let db = Database::default();
-    assert_eq!(cache.scope(soft(&db, 1)).await, Ok(1), "nothing old at hand");
+    assert_eq!(
+        cache.scope(soft(&db, 1)).await,
+        Ok(1),
+        "nothing old at hand"
+    );
     after(61.0).await;
     let start = Instant::now();
     let mut callers = JoinSet::new();
@@ -366,11 +378,15 @@ async fn what_is_expired_by_hand_is_refreshed_next() {
         .await;
 
     // A load that began before it is not stored.
-    cache.scope(async { page_entry(1).expire().await.expect("memory answers") }).await;
+    cache
+        .scope(async { page_entry(1).expire().await.expect("memory answers") })
+        .await;
     let refreshing = cache.scope(outcome(page(&db, 1))).await;
     assert_eq!(refreshing.1, Outcome::Stale);
     after(0.5).await;
-    cache.scope(async { page_entry(1).expire().await.expect("memory answers") }).await;
+    cache
+        .scope(async { page_entry(1).expire().await.expect("memory answers") })
+        .await;
     after(1.0).await;
     assert_eq!(cache.scope(outcome(page(&db, 1))).await.1, Outcome::Stale);
 }

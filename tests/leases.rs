@@ -182,7 +182,11 @@ async fn an_invalidation_during_a_load_makes_those_who_wait_load_once() {
     let [first, ..] = &caches;
     let earlier = reading(first, &row);
     sleep(HALF).await;
-    let waiting: Vec<_> = caches.iter().skip(1).map(|cache| reading(cache, &row)).collect();
+    let waiting: Vec<_> = caches
+        .iter()
+        .skip(1)
+        .map(|cache| reading(cache, &row))
+        .collect();
     sleep(HALF / 2).await;
     row.write(1);
     invalidate(first).await;
@@ -321,7 +325,11 @@ async fn without_the_fleet_nobody_waits_for_another_process_but_fills_are_fenced
     callers.join_all().await;
     assert_eq!(start.elapsed(), SECOND);
     assert_eq!(row.runs(), 2);
-    assert_eq!(one.scope(read_alone(&row, 1)).await, 1, "nothing outdated was stored");
+    assert_eq!(
+        one.scope(read_alone(&row, 1)).await,
+        1,
+        "nothing outdated was stored"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -350,10 +358,17 @@ async fn while_a_row_is_written_the_old_value_is_read_and_no_load_is_stored() {
     sleep(HALF).await;
     assert_eq!(other.scope(outcome(read(&row, 1))).await, (0, Outcome::Hit));
     let (value, how) = other.scope(outcome(refresh(read(&row, 1)))).await;
-    assert_eq!((value, how), (0, Outcome::Loaded), "a refresh takes the intent away");
+    assert_eq!(
+        (value, how),
+        (0, Outcome::Loaded),
+        "a refresh takes the intent away"
+    );
     writes.await.expect("it writes");
     // So the write could not know what the entry holds, and has deleted it.
-    assert_eq!(other.scope(outcome(read(&row, 1))).await, (7, Outcome::Loaded));
+    assert_eq!(
+        other.scope(outcome(read(&row, 1))).await,
+        (7, Outcome::Loaded)
+    );
 
     let writes = tokio::spawn({
         let (one, row) = (one.clone(), row.clone());
@@ -420,5 +435,8 @@ async fn a_write_that_is_given_up_before_it_began_leaves_no_intent() {
     let refreshed = other.scope(outcome(refresh(read(&row, 1)))).await;
     assert_eq!(refreshed, (3, Outcome::Loaded));
     other.scope(overwrite(&row, 1, 4)).await;
-    assert_eq!(one.scope(outcome(read(&row, 1))).await, (4, Outcome::Loaded));
+    assert_eq!(
+        one.scope(outcome(read(&row, 1))).await,
+        (4, Outcome::Loaded)
+    );
 }

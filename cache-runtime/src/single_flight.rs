@@ -32,7 +32,10 @@ use crate::lease::Token;
 use crate::sync::{Arc, HashState, Moment, Mutex};
 
 /// A failed load's error, shared with the waiters if it is `Clone`.
-#[expect(unused_qualifications, reason = "the model checker's `Arc` holds no `dyn Any`")]
+#[expect(
+    unused_qualifications,
+    reason = "the model checker's `Arc` holds no `dyn Any`"
+)]
 pub(crate) type SharedError = std::sync::Arc<dyn Any + Send + Sync>;
 
 /// How a flight ended, as its waiters see it.
