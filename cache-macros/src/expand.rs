@@ -7,6 +7,7 @@ use syn::spanned::Spanned;
 use syn::{Expr, ExprPath, GenericParam, PathArguments, ReceiverKind, Type};
 
 use crate::args::{CachedArgs, Setting};
+use crate::background;
 use crate::body;
 use crate::diagnostics::Errors;
 use crate::entry;
@@ -94,10 +95,23 @@ impl Expansion<'_> {
             output.to_token_stream(),
             quote!(#policy #bypass #share_errors),
         );
-        let future = body::future(body, output);
+        let (signature, call) = match &self.cached.background {
+            Some(background) => {
+                let load = background.load(output, self.runtime);
+                let signature = background::signature(self.function);
+                (signature, quote_spanned!(span=> get_or_refresh(#load)))
+            }
+            None => {
+                let future = body::future(&body.block, output, None);
+                (
+                    signature.clone(),
+                    quote_spanned!(span=> get_or_load(#future)),
+                )
+            }
+        };
         let contents = quote_spanned! {span=>
             let plan = #plan;
-            plan.get_or_load(#future).await
+            plan.#call.await
         };
         quote! { #(#attrs)* #vis #signature { #inner_attrs #contents } }
     }

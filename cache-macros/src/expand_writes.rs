@@ -72,7 +72,7 @@ impl Expansion<'_> {
             .items()
             .filter(|(_, item)| item.after.is_none())
             .map(|(entry, item)| self.named(&entry, item));
-        let future = body::future(body, &output);
+        let future = body::future(&body.block, &output, None);
         let ret = self.result_name();
         let on_success = self
             .items()

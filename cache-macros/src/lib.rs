@@ -1,6 +1,7 @@
 //! The attributes of `cache-runtime`, which re-exports them: depend on that crate, not on this one.
 
 mod args;
+mod background;
 mod body;
 mod diagnostics;
 mod duration;
@@ -8,6 +9,7 @@ mod entry;
 mod expand;
 mod expand_writes;
 mod model;
+mod receiver;
 mod runtime;
 mod signature;
 mod template;

@@ -9,6 +9,7 @@ use syn::{
 };
 
 use crate::args::{CachedArgs, EntryName, Setting};
+use crate::background::Background;
 use crate::diagnostics::{self, Errors};
 use crate::duration::Duration;
 use crate::signature::{self, Function, Parameter};
@@ -21,6 +22,8 @@ pub(crate) struct Cached {
     pub none_ttl: Option<Setting<Duration>>,
     pub stale_while_revalidate: Option<Setting<Duration>>,
     pub stale_if_error: Option<Setting<Duration>>,
+    /// The body, if it may run in the background.
+    pub background: Option<Background>,
     pub cache_if: Option<Setting<Expr>>,
     pub bypass_if: Option<Setting<Expr>>,
     pub codec: Option<Setting<Type>>,
@@ -65,6 +68,10 @@ impl Cached {
         let entry = key
             .as_ref()
             .and_then(|key| Entry::new(&args, key, function));
+        let background = args
+            .stale_while_revalidate
+            .as_ref()
+            .and_then(|_| Background::new(function, errors));
         match (key, ttl) {
             (Some(key), Some(ttl)) if errors.len() == 0 => Ok(Self {
                 shares_errors: !borrows_or_is_generic(&output, &function.signature),
@@ -74,6 +81,7 @@ impl Cached {
                 none_ttl: args.none_ttl,
                 stale_while_revalidate: args.stale_while_revalidate,
                 stale_if_error: args.stale_if_error,
+                background,
                 cache_if: args.cache_if,
                 bypass_if: args.bypass_if,
                 codec: args.codec,
