@@ -1,10 +1,12 @@
-//! What the attributes write: ten functions with their expansions beside them, kept as files so
+//! What the attributes write: twelve functions with their expansions beside them, kept as files so
 //! that a change of the macros shows as a diff, and their sizes in `expansions/README.md`.
 //!
 //! `UPDATE_EXPANSIONS=1 cargo test -p cache-tests --test expansions` rewrites them.
 
 #[path = "../cache-macros/src/args.rs"]
 mod args;
+#[path = "../cache-macros/src/background.rs"]
+mod background;
 #[path = "../cache-macros/src/body.rs"]
 mod body;
 #[path = "../cache-macros/src/diagnostics.rs"]
@@ -19,6 +21,8 @@ mod expand;
 mod expand_writes;
 #[path = "../cache-macros/src/model.rs"]
 mod model;
+#[path = "../cache-macros/src/receiver.rs"]
+mod receiver;
 #[path = "../cache-macros/src/signature.rs"]
 mod signature;
 #[path = "../cache-macros/src/template.rs"]
@@ -64,7 +68,7 @@ fn expansions_are_as_written_down() -> Result<()> {
         let text = format!("{}{}", expansion.function, expansion.entry);
         files.push((input.with_extension("expanded.rs"), text));
     }
-    assert_eq!(files.len(), 10);
+    assert_eq!(files.len(), 12);
     files.push((folder.join("README.md"), table));
     for (path, text) in files {
         if env::var_os("UPDATE_EXPANSIONS").is_some() {

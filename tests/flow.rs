@@ -84,7 +84,7 @@ async fn the_first_call_loads_and_the_second_is_a_hit() {
                 told,
                 [
                     Event::Missed(Miss::Absent),
-                    Event::Missed(Miss::Absent),
+                    Event::Leased,
                     Event::Load,
                     Event::Filled,
                     Event::Ended(Outcome::Loaded),

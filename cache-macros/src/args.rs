@@ -10,12 +10,14 @@ use crate::diagnostics::{self, Errors};
 use crate::duration::Duration;
 
 /// Every argument with an example of its use, in the order of the documentation.
-const ARGUMENTS: [(&str, &str); 11] = [
+const ARGUMENTS: [(&str, &str); 13] = [
     ("ttl", "ttl = 300"),
     ("ttl_with", "ttl_with = |user: &User| user.lifetime()"),
     ("key", "key = \"user:{id}\""),
     ("skip", "skip(db, self)"),
     ("none_ttl", "none_ttl = \"30s\""),
+    ("stale_while_revalidate", "stale_while_revalidate = \"1m\""),
+    ("stale_if_error", "stale_if_error = \"1h\""),
     ("cache_if", "cache_if = |user: &User| user.active"),
     ("bypass_if", "bypass_if = preview"),
     ("codec", "codec = Json"),
@@ -31,6 +33,8 @@ pub(crate) struct CachedArgs {
     pub key: Option<LitStr>,
     pub skip: Vec<Ident>,
     pub none_ttl: Option<Setting<Duration>>,
+    pub stale_while_revalidate: Option<Setting<Duration>>,
+    pub stale_if_error: Option<Setting<Duration>>,
     pub cache_if: Option<Setting<Expr>>,
     pub bypass_if: Option<Setting<Expr>>,
     pub codec: Option<Setting<Type>>,
@@ -99,6 +103,8 @@ impl CachedArgs {
             "key" => self.key = Some(argument.string()?),
             "skip" => self.skip = argument.names()?,
             "none_ttl" => self.none_ttl = Some(argument.duration()?),
+            "stale_while_revalidate" => self.stale_while_revalidate = Some(argument.duration()?),
+            "stale_if_error" => self.stale_if_error = Some(argument.duration()?),
             "cache_if" => self.cache_if = Some(argument.setting()?),
             "bypass_if" => self.bypass_if = Some(argument.setting()?),
             "codec" => self.codec = Some(argument.setting()?),

@@ -4,16 +4,19 @@ use proc_macro2::{Group, Span, TokenStream};
 use quote::quote_spanned;
 use syn::Type;
 
-use crate::signature::{Body, generated_at};
+use crate::signature::generated_at;
 
 /// An `async` block and not a function of its own, so that `self`, `Self`, generics of the `impl` and `impl Trait`
 /// arguments need no second declaration.
 ///
 /// Nothing but an earlier `return` tells such a block its type, hence the one that never runs.
-pub(crate) fn future(body: &Body, output: &Type) -> TokenStream {
-    let block = generated_braces(&body.block);
+///
+/// `before` are statements that the body finds done.
+pub(crate) fn future(block: &Group, output: &Type, before: Option<TokenStream>) -> TokenStream {
+    let block = generated_braces(block);
     quote_spanned! {Span::mixed_site()=>
         async move {
+            #before
             if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<#output> {
                 return typed;
             }

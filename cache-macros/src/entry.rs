@@ -109,7 +109,7 @@ fn shared(declared: &PatType) -> Type {
 }
 
 /// The pattern without `mut` on its bindings, which would be one too many in the entry.
-fn immutable(pattern: TokenStream) -> TokenStream {
+pub(crate) fn immutable(pattern: TokenStream) -> TokenStream {
     let mut after_reference = false;
     let mut kept = TokenStream::new();
     for token in pattern {

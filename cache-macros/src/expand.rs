@@ -4,9 +4,10 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Expr, GenericParam, PathArguments, ReceiverKind, Type};
+use syn::{Expr, ExprPath, GenericParam, PathArguments, ReceiverKind, Type};
 
 use crate::args::{CachedArgs, Setting};
+use crate::background;
 use crate::body;
 use crate::diagnostics::Errors;
 use crate::entry;
@@ -86,11 +87,31 @@ impl Expansion<'_> {
         let share_errors = self.cached.shares_errors.then(
             || quote_spanned!(span=> .share_errors(__cache::Errors::<#output>::new().sharing())),
         );
-        let plan = self.plan(output.to_token_stream(), quote!(#bypass #share_errors));
-        let future = body::future(body, output);
+        let policy = self.cached.policy.as_ref().map(|policy| {
+            let refreshes = self.cached.stale_while_revalidate.is_some();
+            checked(policy, refreshes).unwrap_or_else(|| by_reference(policy))
+        });
+        let plan = self.plan(
+            output.to_token_stream(),
+            quote!(#policy #bypass #share_errors),
+        );
+        let (signature, call) = match &self.cached.background {
+            Some(background) => {
+                let load = background.load(output, self.runtime);
+                let signature = background::signature(self.function);
+                (signature, quote_spanned!(span=> get_or_refresh(#load)))
+            }
+            None => {
+                let future = body::future(&body.block, output, None);
+                (
+                    signature.clone(),
+                    quote_spanned!(span=> get_or_load(#future)),
+                )
+            }
+        };
         let contents = quote_spanned! {span=>
             let plan = #plan;
-            plan.get_or_load(#future).await
+            plan.#call.await
         };
         quote! { #(#attrs)* #vis #signature { #inner_attrs #contents } }
     }
@@ -113,12 +134,16 @@ impl Expansion<'_> {
             Ttl::With(ttl_with) => setting("ttl_with", Some(ttl_with)),
         };
         let none_ttl = setting("none_ttl", cached.none_ttl.as_ref());
+        let while_revalidate = setting(
+            "stale_while_revalidate",
+            cached.stale_while_revalidate.as_ref(),
+        );
+        let if_error = setting("stale_if_error", cached.stale_if_error.as_ref());
         let cache_if = setting("cache_if", cached.cache_if.as_ref());
         let codec = cached
             .codec
             .as_ref()
             .map(|Setting { name, value }| quote!(.#name::<#value>()));
-        let policy = cached.policy.as_ref().map(by_reference);
         // A block, so that the body does not see these names; the user's expressions do, hence the underscores.
         quote_spanned! {Span::mixed_site()=>
             {
@@ -128,7 +153,7 @@ impl Expansion<'_> {
                 #shape.plan(&__SITE, &|| ())
                     #cache
                     .key(|key| #key)
-                    #ttl #none_ttl #cache_if #codec #policy
+                    #ttl #none_ttl #while_revalidate #if_error #cache_if #codec
                     #last
             }
         }
@@ -212,7 +237,11 @@ impl Expansion<'_> {
     fn entry(&self, entry: &Entry) -> TokenStream {
         let signature = entry::signature(entry, self.function, self.runtime);
         let output = entry::owned_lifetimes(self.cached.output.to_token_stream());
-        let plan = self.plan(output, quote_spanned!(Span::mixed_site()=> .entry()));
+        let policy = self.cached.policy.as_ref().map(by_reference);
+        let plan = self.plan(
+            output,
+            quote_spanned!(Span::mixed_site()=> #policy .entry()),
+        );
         // Already a block.
         quote!(#signature #plan)
     }
@@ -228,6 +257,47 @@ fn setting(method: &str, setting: Option<&Setting<impl ToTokens>>) -> Option<Tok
 /// `.cache(&(expr))`
 pub(crate) fn by_reference(Setting { name, value }: &Setting<Expr>) -> TokenStream {
     quote_spanned!(generated_at(value.span())=> .#name(&(#value)))
+}
+
+/// The same for a policy that is a constant, going by its name: the compiler finds what contradicts the attribute.
+///
+/// A `static` of type `Policy` is as good. What only derefs to one while the program runs, such as a
+/// `static` of type `LazyLock<Policy>`, is written as an expression: `policy = *POLICY`.
+fn checked(Setting { name, value }: &Setting<Expr>, refreshes: bool) -> Option<TokenStream> {
+    let constant = constant(value)?;
+    let at = generated_at(constant.span());
+    let checked = quote_spanned!(at=> __cache::checked(&#constant, #refreshes));
+    Some(if may_be_generic(constant) {
+        quote_spanned!(at=> .#name(&const { #checked }))
+    } else {
+        // An item is evaluated also by `cargo check`, but knows no generics.
+        quote_spanned!(at=> .#name({ const __POLICY: __cache::Policy = #checked; &__POLICY }))
+    })
+}
+
+/// The path, if its last segment is all upper case.
+fn constant(expr: &Expr) -> Option<&ExprPath> {
+    match expr {
+        Expr::Group(group) => constant(&group.expr),
+        Expr::Path(path) => {
+            let name = path.path.segments.last()?.ident.to_string();
+            let upper = name.contains(char::is_uppercase) && !name.contains(char::is_lowercase);
+            upper.then_some(path)
+        }
+        _ => None,
+    }
+}
+
+/// Whether the path may lead through `Self` or a type parameter, also of an `impl` that cannot be seen from here.
+fn may_be_generic(path: &ExprPath) -> bool {
+    let segments = &path.path.segments;
+    let through_type = segments.len() > 1
+        && segments.first().is_some_and(|first| {
+            let name = first.ident.to_string();
+            name.starts_with(char::is_uppercase)
+        });
+    let has_arguments = segments.iter().any(|segment| !segment.arguments.is_none());
+    path.qself.is_some() || through_type || has_arguments
 }
 
 /// What the function returns, found out by type.

@@ -64,17 +64,21 @@ impl Expansion<'_> {
             .only_ok
             .then(|| quote_spanned!(span=> .only_ok()));
         let cache = self.writes.cache.as_ref().map(by_reference);
+        let new = match self.kind {
+            Kind::Invalidates => quote_spanned!(span=> new),
+            Kind::Updates => quote_spanned!(span=> updating),
+        };
         let before = self
             .items()
             .filter(|(_, item)| item.after.is_none())
             .map(|(entry, item)| self.named(&entry, item));
-        let future = body::future(body, &output);
+        let future = body::future(&body.block, &output, None);
         let ret = self.result_name();
         let on_success = self
             .items()
             .map(|(entry, item)| self.on_success(&entry, item, &ret));
         let contents = quote_spanned! {span=>
-            let mut write = #runtime::__private::Write::new() #only_ok #cache;
+            let mut write = #runtime::__private::Write::#new() #only_ok #cache;
             #(#before)*
             let output = write.run(#future).await;
             if let Some(#ret) = #runtime::__private::Success::<#output>::new().of(&output) {

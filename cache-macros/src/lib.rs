@@ -1,6 +1,7 @@
 //! The attributes of `cache-runtime`, which re-exports them: depend on that crate, not on this one.
 
 mod args;
+mod background;
 mod body;
 mod diagnostics;
 mod duration;
@@ -8,6 +9,7 @@ mod entry;
 mod expand;
 mod expand_writes;
 mod model;
+mod receiver;
 mod runtime;
 mod signature;
 mod template;
@@ -34,11 +36,13 @@ use proc_macro::TokenStream;
 /// | `key = "user:{id}"` | template of the key | the function's path and every argument |
 /// | `skip(db, self)` | arguments that do not decide the value | none |
 /// | `none_ttl = "30s"` | stores `None` and `Ok(None)` this long | `None` is not stored |
+/// | `stale_while_revalidate = "1m"` | after `ttl`, serves the old value this long while one load in the background replaces it | off |
+/// | `stale_if_error = "1h"` | after `ttl`, serves the old value this long if the load fails | off |
 /// | `cache_if = f` | stores a value only if `f: fn(&V) -> bool` says so | always |
 /// | `bypass_if = expr` | a condition over the arguments: this call does not ask the cache | never |
 /// | `codec = Json` | how values become bytes, a type that implements `Codec` | `MessagePack` |
 /// | `cache = self.cache` | which `Cache`, any expression | the one in force |
-/// | `policy = POLICY` | a `Policy`, any expression | the cache's |
+/// | `policy = POLICY` | a `Policy`, any expression; one in capitals is a constant, checked against the other arguments | the cache's |
 /// | `entry = name`, `entry = false` | renames or omits the entry function | `<function>_entry` |
 ///
 /// **Durations** are seconds (`300`), text of whole numbers with units from weeks to milliseconds, the longest first
@@ -53,7 +57,7 @@ use proc_macro::TokenStream;
 /// # The entry
 ///
 /// Beside `get_user` stands `get_user_entry`, with the same visibility and generics. It takes only what makes the key (and
-/// what the expressions after `ttl`, `cache` and `policy` use), `self` always by reference, and returns an `Entry`, which
+/// what the expressions after durations, `cache` and `policy` use), `self` always by reference, and returns an `Entry`, which
 /// peeks, stores and invalidates without calling the function. In the `impl` of a trait there is room for it only if the
 /// trait declares it: write `entry = false` otherwise.
 ///

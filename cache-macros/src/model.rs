@@ -9,6 +9,7 @@ use syn::{
 };
 
 use crate::args::{CachedArgs, EntryName, Setting};
+use crate::background::Background;
 use crate::diagnostics::{self, Errors};
 use crate::duration::Duration;
 use crate::signature::{self, Function, Parameter};
@@ -19,6 +20,10 @@ pub(crate) struct Cached {
     pub key: Key,
     pub ttl: Ttl,
     pub none_ttl: Option<Setting<Duration>>,
+    pub stale_while_revalidate: Option<Setting<Duration>>,
+    pub stale_if_error: Option<Setting<Duration>>,
+    /// The body, if it may run in the background.
+    pub background: Option<Background>,
     pub cache_if: Option<Setting<Expr>>,
     pub bypass_if: Option<Setting<Expr>>,
     pub codec: Option<Setting<Type>>,
@@ -63,6 +68,10 @@ impl Cached {
         let entry = key
             .as_ref()
             .and_then(|key| Entry::new(&args, key, function));
+        let background = args
+            .stale_while_revalidate
+            .as_ref()
+            .and_then(|_| Background::new(function, errors));
         match (key, ttl) {
             (Some(key), Some(ttl)) if errors.len() == 0 => Ok(Self {
                 shares_errors: !borrows_or_is_generic(&output, &function.signature),
@@ -70,6 +79,9 @@ impl Cached {
                 key,
                 ttl,
                 none_ttl: args.none_ttl,
+                stale_while_revalidate: args.stale_while_revalidate,
+                stale_if_error: args.stale_if_error,
+                background,
                 cache_if: args.cache_if,
                 bypass_if: args.bypass_if,
                 codec: args.codec,
@@ -289,15 +301,23 @@ impl Entry {
             EntryName::Renamed(name) => name.clone(),
             EntryName::Omitted => return None,
         };
+        let durations = [
+            &args.ttl,
+            &args.none_ttl,
+            &args.stale_while_revalidate,
+            &args.stale_if_error,
+        ];
+        let durations = durations
+            .into_iter()
+            .map(|setting| setting.as_ref().and_then(|span| span.value.computed()));
         let expressions: Vec<&Expr> = [
-            args.ttl.as_ref().and_then(|ttl| ttl.value.computed()),
             args.ttl_with.as_ref().map(|ttl_with| &ttl_with.value),
-            args.none_ttl.as_ref().and_then(|ttl| ttl.value.computed()),
             args.cache_if.as_ref().map(|cache_if| &cache_if.value),
             args.cache.as_ref().map(|cache| &cache.value),
             args.policy.as_ref().map(|policy| &policy.value),
         ]
         .into_iter()
+        .chain(durations)
         .flatten()
         .collect();
         let needed = |name: &Ident| {

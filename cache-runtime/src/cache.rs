@@ -15,7 +15,7 @@ use crate::flow::{Budget, Engine};
 use crate::key::{Key, KeyBuilder, KeyError};
 use crate::observe::Stats;
 use crate::policy::Policy;
-use crate::rules::{CacheValue, Rules, decode_any};
+use crate::rules::{CacheValue, Rules, Stale, decode_any};
 use crate::store::{MemoryStore, RedisStore, Store};
 
 /// The time to live of values put through [`Cache::entry`] unless said otherwise.
@@ -113,7 +113,7 @@ impl Cache {
     /// An unusable environment is logged once as an error, and every call goes to its origin.
     #[must_use]
     pub fn current() -> Self {
-        if let Ok(scoped) = SCOPED.try_with(Self::clone) {
+        if let Some(scoped) = Self::scoped() {
             return scoped;
         }
         let process = PROCESS.get_or_init(|| {
@@ -136,7 +136,9 @@ impl Cache {
         let key = Key::raw(&self.engine.namespace, key);
         Entry::new(Core {
             engine: self.engine.clone(),
-            timeout: self.engine.policy.timeout,
+            policy: self.engine.policy,
+            stale: Stale::default(),
+            hold: ENTRY_TTL,
             at: type_identity::<V, MessagePack>()
                 .map(|identity| (key, identity))
                 .map_err(CacheError::from),
@@ -195,17 +197,24 @@ impl Cache {
         }
     }
 
-    /// Completes unconfirmed invalidations, then closes the connections.
+    /// Lets loads in the background end and completes unconfirmed invalidations, then closes the
+    /// connections. What is still under way at the deadline goes on as long as the runtime does.
     ///
     /// # Errors
-    /// If invalidations are still unconfirmed at the deadline.
+    /// If loads or invalidations are under way at the deadline.
     pub async fn shutdown(&self, deadline: Duration) -> Result<(), CacheError> {
-        let confirmed = timeout(deadline, self.engine.confirm()).await;
-        self.engine.store.shutdown().await;
-        confirmed.map_err(|_| {
+        let engine = &self.engine;
+        engine.background.close();
+        let drained = timeout(deadline, async {
+            engine.background.wait().await;
+            engine.confirm().await;
+        });
+        let drained = drained.await;
+        engine.store.shutdown().await;
+        drained.map_err(|_| {
             StoreError::new(
                 StoreErrorKind::Timeout,
-                "invalidations are still unconfirmed",
+                "loads in the background or invalidations are still under way",
             )
             .into()
         })
@@ -221,6 +230,11 @@ impl Cache {
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    /// The cache of the innermost [`scope`](Self::scope).
+    pub(crate) fn scoped() -> Option<Self> {
+        SCOPED.try_with(Self::clone).ok()
     }
 
     pub(crate) fn scope_sync<T>(&self, act: impl FnOnce() -> T) -> T {

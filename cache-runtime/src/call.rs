@@ -4,6 +4,7 @@
 //! annotated call inside picks it up. So the wrappers need no generated code, and nest.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -236,11 +237,37 @@ impl Loading {
         })
     }
 
+    /// A run of the origin, with what is to be done meanwhile.
+    pub(crate) fn run(self, upkeep: Option<Upkeep>) -> Run {
+        Run {
+            loading: self,
+            upkeep,
+        }
+    }
+}
+
+/// What is done beside the origin for as long as it runs: it renews the lease.
+pub(crate) type Upkeep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A run of the origin that is about to begin.
+pub(crate) struct Run {
+    loading: Loading,
+    upkeep: Option<Upkeep>,
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Run").field(&self.loading).finish()
+    }
+}
+
+impl Run {
     /// The origin, run so that calls inside it can tell.
-    pub(crate) fn run<F: Future>(self, origin: F) -> Origin<F> {
+    pub(crate) fn of<F: Future>(self, origin: F) -> Origin<F> {
         Origin {
             origin,
-            loading: self,
+            loading: self.loading,
+            upkeep: self.upkeep,
         }
     }
 }
@@ -251,6 +278,7 @@ pin_project! {
         #[pin]
         origin: F,
         loading: Loading,
+        upkeep: Option<Upkeep>,
     }
 }
 
@@ -259,8 +287,17 @@ impl<F: Future> Future for Origin<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _restore = Restore::new(&LOADING, Some(this.loading.clone()));
-        this.origin.poll(context)
+        let restore = Restore::new(&LOADING, Some(this.loading.clone()));
+        if let Poll::Ready(output) = this.origin.poll(context) {
+            return Poll::Ready(output);
+        }
+        drop(restore);
+        if let Some(upkeep) = this.upkeep
+            && upkeep.as_mut().poll(context).is_ready()
+        {
+            *this.upkeep = None;
+        }
+        Poll::Pending
     }
 }
 

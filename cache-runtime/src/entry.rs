@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use crate::codec::TypeIdentity;
 use crate::error::CacheError;
-use crate::flow::{Budget, Engine, WriteOrder};
+use crate::flow::{Budget, Engine};
 use crate::key::Key;
-use crate::rules::{CacheValue, Decode, Judge, Verdict};
+use crate::policy::Policy;
+use crate::rules::{CacheValue, Decode, Judge, Stale, Verdict};
 
 /// The cached value of one annotated function for one key: what `get_user_entry(42)` returns.
 ///
@@ -52,7 +53,10 @@ pub struct PlainEntry<V> {
 #[derive(Clone)]
 pub(crate) struct Core {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) timeout: Duration,
+    pub(crate) policy: Policy,
+    pub(crate) stale: Stale,
+    /// How long the entry is kept while it holds nothing but a lease.
+    pub(crate) hold: Duration,
     pub(crate) at: Result<(Key, TypeIdentity), CacheError>,
     /// Judges and encodes a value.
     pub(crate) judge: Judge,
@@ -76,7 +80,9 @@ impl<R> Entry<R> {
         self.core().key()
     }
 
-    /// Deletes the entry, and cuts off loads under way in this process.
+    /// Deletes the entry, with whatever lease somebody has on it: a load that is under way is not
+    /// stored, in whichever process. With [`hold_off`](crate::Policy::hold_off) nothing is stored for a
+    /// while after it.
     ///
     /// # Errors
     /// If the store does not confirm the deletion within the budget. It is then repeated in the
@@ -87,6 +93,23 @@ impl<R> Entry<R> {
     #[must_use = "an invalidation happens when it is awaited, and can fail"]
     pub async fn invalidate(&self) -> Result<(), CacheError> {
         self.core().invalidate().await
+    }
+
+    /// Ends the freshness of the value: the next call loads, or, with `stale_while_revalidate`, is
+    /// served the old value while a load in the background replaces it. A load that is under way is
+    /// not stored. Without a span in which old values may be served, the entry is deleted.
+    ///
+    /// Unlike [`invalidate`](Self::invalidate) this promises nothing about what is served next: it
+    /// is for values that should be refreshed soon, not for values that have become wrong.
+    ///
+    /// # Errors
+    /// If the store does not confirm within the budget; it may have happened all the same.
+    ///
+    /// # Cancellation
+    /// Dropped before it ends, it may have happened or not.
+    #[must_use = "an entry expires when this is awaited, and that can fail"]
+    pub async fn expire(&self) -> Result<(), CacheError> {
+        self.core().expire().await
     }
 
     pub(crate) fn core(&self) -> &Core {
@@ -211,12 +234,13 @@ impl Core {
 
     async fn peek<V: CacheValue>(&self) -> Result<Option<V>, CacheError> {
         let (key, identity) = self.at.as_ref().map_err(Clone::clone)?;
-        let mut budget = Budget::new(self.timeout);
+        let mut budget = Budget::new(self.policy.timeout);
         if self.engine.unconfirmed.covers(key) {
             return Ok(None);
         }
-        let found = self.engine.look_up(&mut budget, key, *identity).await?;
-        let Ok(payload) = found else {
+        let stale = self.stale.while_revalidate.max(self.stale.if_error);
+        let found = self.engine.look_up(&mut budget, key, *identity, stale);
+        let Some(payload) = found.await? else {
             return Ok(None);
         };
         let decoded = (self.decode)(&payload).ok();
@@ -227,18 +251,30 @@ impl Core {
 
     async fn put(&self, verdict: Verdict) -> Result<(), CacheError> {
         let (key, identity) = self.at.as_ref().map_err(Clone::clone)?;
-        let mut budget = Budget::new(self.timeout);
-        let put = self
-            .engine
-            .put(&mut budget, key, *identity, verdict, WriteOrder::last());
+        let mut budget = Budget::new(self.policy.timeout);
+        let put = self.engine.put(&mut budget, key, *identity, verdict);
         put.await
     }
 
     async fn invalidate(&self) -> Result<(), CacheError> {
+        let (key, identity) = self.at.as_ref().map_err(Clone::clone)?;
+        let mut budget = Budget::new(self.policy.timeout);
+        match self.policy.hold_off {
+            Duration::ZERO => {
+                let keys = std::slice::from_ref(key);
+                self.engine.invalidate(&mut budget, keys).await
+            }
+            span => {
+                let held_off = self.engine.hold_off(&mut budget, key, *identity, span);
+                held_off.await
+            }
+        }
+    }
+
+    async fn expire(&self) -> Result<(), CacheError> {
         let (key, _) = self.at.as_ref().map_err(Clone::clone)?;
-        let mut budget = Budget::new(self.timeout);
-        let keys = std::slice::from_ref(key);
-        self.engine.invalidate(&mut budget, keys).await
+        let mut budget = Budget::new(self.policy.timeout);
+        self.engine.expire(&mut budget, key).await
     }
 }
 

@@ -36,6 +36,7 @@ use std::time::Duration;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::codec::TypeIdentity;
+use crate::lease::{Lease, LeaseKind, Stamp, Token};
 
 /// The format this crate writes. It is part of every type identity.
 pub(crate) const FORMAT: u8 = 1;
@@ -202,6 +203,100 @@ pub fn open(bytes: &Bytes, key: &str, identity: TypeIdentity) -> Result<Opened, 
             codec_id,
         },
     })
+}
+
+/// A header without a value: an entry that holds only a lease.
+pub(crate) fn only(identity: TypeIdentity, lease: &Lease) -> Bytes {
+    let mut buffer = vec![0; HEADER];
+    put(&mut buffer, 0, MAGIC);
+    put(&mut buffer, 3, [FORMAT]);
+    put(&mut buffer, 4, identity.to_u64().to_le_bytes());
+    put_lease(&mut buffer, Some(lease));
+    buffer.into()
+}
+
+/// The same entry with this lease or none.
+pub(crate) fn with_lease(bytes: &Bytes, lease: Option<&Lease>) -> Bytes {
+    let mut buffer = bytes.to_vec();
+    put_lease(&mut buffer, lease);
+    buffer.into()
+}
+
+/// The same entry, created then.
+pub(crate) fn with_created(bytes: &Bytes, created_ms: u64) -> Bytes {
+    let mut buffer = bytes.to_vec();
+    put(&mut buffer, 48, created_ms.to_le_bytes());
+    buffer.into()
+}
+
+fn put_lease(buffer: &mut [u8], lease: Option<&Lease>) {
+    let (kind, token, deadline_ms) = lease.map_or((0, [0; 16], 0), |lease| {
+        (lease.kind as u8, lease.token.0, lease.deadline_ms)
+    });
+    put(buffer, 12, [kind]);
+    put(buffer, 16, token);
+    put(buffer, 32, deadline_ms.to_le_bytes());
+}
+
+/// Whether this is an envelope of whatever type and format.
+pub(crate) fn is_envelope(bytes: &Bytes) -> bool {
+    header(bytes).is_some()
+}
+
+/// Whether this is an envelope of this type, in the format of this crate.
+pub(crate) fn is_of(bytes: &Bytes, identity: TypeIdentity) -> bool {
+    header(bytes).is_some_and(|header| {
+        field(header, 3) == [FORMAT] && u64::from_le_bytes(field(header, 4)) == identity.to_u64()
+    })
+}
+
+/// Whether the entry holds a value.
+pub(crate) fn has_value(bytes: &Bytes) -> bool {
+    header(bytes).is_some_and(|header| field::<1>(header, 13)[0] & VALUE_PRESENT != 0)
+}
+
+/// The lease in an envelope of whatever format, and the type it is for.
+pub(crate) fn lease(bytes: &Bytes) -> Option<(TypeIdentity, Lease)> {
+    let header = header(bytes)?;
+    let kind = match field(header, 12) {
+        [1] => LeaseKind::Load,
+        [2] => LeaseKind::Intent,
+        [3] => LeaseKind::Ended,
+        _ => return None,
+    };
+    let lease = Lease {
+        kind,
+        token: Token(field(header, 16)),
+        deadline_ms: u64::from_le_bytes(field(header, 32)),
+    };
+    let identity = TypeIdentity::from_u64(u64::from_le_bytes(field(header, 4)));
+    Some((identity, lease))
+}
+
+/// What tells this version of the entry from others.
+pub(crate) fn stamp(bytes: &Bytes) -> Option<Stamp> {
+    header(bytes).map(|header| Stamp(field(header, 40)))
+}
+
+/// When the value was created, if there is one; 0: not stamped.
+pub(crate) fn created(bytes: &Bytes) -> u64 {
+    header(bytes).map_or(0, |header| u64::from_le_bytes(field(header, 48)))
+}
+
+/// How long the value may be served, if there is one.
+pub(crate) fn spans(bytes: &Bytes) -> Option<Spans> {
+    let header = header(bytes).filter(|_| has_value(bytes))?;
+    let span = |at| Duration::from_millis(u64::from_le_bytes(field(header, at)));
+    Some(Spans {
+        fresh: span(56),
+        stale: span(64),
+    })
+}
+
+fn header(bytes: &Bytes) -> Option<&[u8; HEADER]> {
+    bytes
+        .first_chunk()
+        .filter(|header| field(header, 0) == MAGIC)
 }
 
 /// Each part seeds the hash of the next, so that nothing moves from one into another; the lengths

@@ -44,6 +44,7 @@
 //! `invalidate` (deletions that wait to be confirmed), `observe` (outcomes and counters), and
 //! `store` (Redis, or this process's memory). [`Cache`] ties them together.
 
+mod broken;
 mod cache;
 mod call;
 mod codec;
@@ -63,6 +64,7 @@ mod rules;
 mod single_flight;
 mod site;
 mod store;
+mod sync;
 
 pub use cache::{AlreadyInstalled, Builder, Cache};
 

@@ -8,8 +8,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::{Codec, CodecError, CodecErrorKind, codec_id, encode_checked};
-use crate::envelope;
+use crate::envelope::{self, Spans};
 use crate::observe::NotStored;
+use crate::resilience::backoff::random;
+
+/// How long an entry without a value is kept if the value itself says how long it lives.
+const HOLD: Duration = Duration::from_secs(300);
 
 /// What can be cached: everything serde can write and read back.
 pub trait CacheValue: Serialize + DeserializeOwned + 'static {}
@@ -36,7 +40,28 @@ pub(crate) struct Encoded {
     /// An envelope's buffer with the payload in it.
     pub(crate) buffer: Vec<u8>,
     pub(crate) codec_id: u8,
-    pub(crate) ttl: Duration,
+    pub(crate) spans: Spans,
+}
+
+impl Encoded {
+    /// The same value, fresh for a time shortened at random by up to this part of it.
+    pub(crate) fn jittered(mut self, jitter: f64) -> Self {
+        if jitter > 0.0 {
+            let taken = jitter.min(1.0) * f64::from(random()) / f64::from(u32::MAX);
+            let fresh = self.spans.fresh.mul_f64(1.0 - taken);
+            self.spans.fresh = fresh.max(Duration::from_millis(1));
+        }
+        self
+    }
+}
+
+/// How long old values may be served.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stale {
+    /// While a load in the background replaces them.
+    pub(crate) while_revalidate: Duration,
+    /// If the load fails.
+    pub(crate) if_error: Duration,
 }
 
 /// Whether a value is stored, and for how long.
@@ -44,6 +69,7 @@ pub(crate) struct Rules<V> {
     pub(crate) ttl: Ttl<V>,
     /// Caches `None`, this long.
     pub(crate) none_ttl: Option<Duration>,
+    pub(crate) stale: Stale,
     pub(crate) cache_if: Option<fn(&V) -> bool>,
     pub(crate) is_none: fn(&V) -> bool,
 }
@@ -78,6 +104,7 @@ impl<V: CacheValue> Rules<V> {
         Self {
             ttl: Ttl::Fixed(ttl),
             none_ttl: None,
+            stale: Stale::default(),
             cache_if: None,
             is_none: |_| false,
         }
@@ -93,7 +120,10 @@ impl<V: CacheValue> Rules<V> {
             Ok(()) => Verdict::Store(Encoded {
                 buffer,
                 codec_id: codec_id::<C>(),
-                ttl,
+                spans: Spans {
+                    fresh: ttl,
+                    stale: self.stale.while_revalidate.max(self.stale.if_error),
+                },
             }),
             Err(error) => Verdict::Refuse(error),
         }
@@ -111,6 +141,16 @@ impl<V: CacheValue> Rules<V> {
                 "an entry holds the `Ok` value: for a `Result<T, E>` write `cache.entry::<T>(…)`",
             )),
         })
+    }
+
+    /// How long an entry is kept that holds nothing yet: about as long as its value would be.
+    pub(crate) fn hold(&self) -> Duration {
+        let fresh = match self.ttl {
+            Ttl::Fixed(ttl) => ttl,
+            Ttl::Of(_) => HOLD,
+        };
+        let stale = self.stale.while_revalidate.max(self.stale.if_error);
+        fresh.saturating_add(stale)
     }
 
     /// Values that would live for less than a millisecond, the stores' unit, are not stored.

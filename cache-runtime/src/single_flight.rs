@@ -5,41 +5,49 @@
 //! leader's [`Lead`] lands the flight on every way out: dropped by a cancellation or a panic it
 //! lands as [`Landing::Abandoned`], and a waiter takes over.
 //!
-//! An invalidation [cuts](Flights::cut) the flights of its key off: nobody who comes later joins
-//! them, and they fill nothing. A fill already on its way is waited for, so that the deletion
-//! sent after it is also applied after it. A flight therefore stays known until its lead is
-//! dropped, cut off or not.
+//! Not every load may be shared. Between its start and a call, another process may have
+//! invalidated the key, and the call must not get the older value. So a caller shares a load if
 //!
-//! A value written through is a flight too, which nobody joins: [`claim`](Flights::claim) gives
-//! its fill to the one write that was not overtaken by another since it began.
+//! * the load started after the call did: it reads the origin later than everything that was
+//!   acknowledged before the call; or
+//! * the caller's own look-up showed the token of the load's lease: an invalidation in between
+//!   would have removed it; or
+//! * the caller trusts this process alone, because the store does not answer or its policy says
+//!   so: then the [fence](Flights::fence) that every invalidation of this process raises is what
+//!   tells outdated loads from others.
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::hash::BuildHasher;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
-use tokio::sync::watch;
 
 use crate::codec::TypeIdentity;
 use crate::key::Key;
+use crate::lease::Token;
+use crate::sync::{Arc, HashState, Moment, Mutex};
 
 /// A failed load's error, shared with the waiters if it is `Clone`.
-pub(crate) type SharedError = Arc<dyn Any + Send + Sync>;
+#[expect(
+    unused_qualifications,
+    reason = "the model checker's `Arc` holds no `dyn Any`"
+)]
+pub(crate) type SharedError = std::sync::Arc<dyn Any + Send + Sync>;
 
 /// How a flight ended, as its waiters see it.
 #[derive(Clone)]
 pub(crate) enum Landing {
-    /// The encoded value.
-    Value(Bytes),
-    /// The origin failed with an error that can be shared.
-    Failed(SharedError),
-    /// There is nothing to share: the origin failed with an error that is not `Clone`, or its
-    /// value is not cacheable. Everyone loads at once, never one after another.
+    /// The encoded value, and since when it is known to be current: since the load started, or
+    /// since the store was asked.
+    Value { payload: Bytes, since: Moment },
+    /// The origin failed; with its error if that can be shared.
+    Failed(Option<SharedError>),
+    /// There is nothing to share: the value is not cacheable. Everyone loads at once, never one
+    /// after another.
     Nothing,
     /// The leader was cancelled or panicked. A waiter takes over.
     Abandoned,
@@ -48,7 +56,7 @@ pub(crate) enum Landing {
 impl fmt::Debug for Landing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Value(_) => "Value",
+            Self::Value { .. } => "Value",
             Self::Failed(_) => "Failed",
             Self::Nothing => "Nothing",
             Self::Abandoned => "Abandoned",
@@ -56,38 +64,33 @@ impl fmt::Debug for Landing {
     }
 }
 
+/// What decides which loads a caller may share.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    /// When the call started.
+    pub(crate) called: Moment,
+    /// The token of the lease that the caller's own look-up showed.
+    pub(crate) seen: Option<Token>,
+    /// Whether the loads of this process are trusted without further evidence.
+    pub(crate) trusting: bool,
+}
+
+impl Caller {
+    fn may_share(&self, since: Moment, token: Option<Token>) -> bool {
+        since >= self.called || self.trusting || token.is_some() && token == self.seen
+    }
+}
+
 /// All flights of one cache.
 #[derive(Debug)]
 pub(crate) struct Flights {
     shards: Vec<Mutex<Shard>>,
-    hasher: RandomState,
+    hasher: HashState,
 }
 
 const SHARDS: usize = 16;
-/// Keys share the memory of when they were last cut off. That another key was cut off meanwhile
-/// costs a write its storing, and nothing else.
-const CUTS: usize = 256;
 
-#[derive(Debug)]
-struct Shard {
-    flights: HashMap<Key, Vec<Arc<Flight>>>,
-    /// When a key of this slot was last cut off.
-    cuts: [Moment; CUTS],
-}
-
-/// A point in this process's order of writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(u64);
-
-impl Moment {
-    const NEVER: Self = Self(0);
-
-    /// A moment later than all before.
-    pub(crate) fn next() -> Self {
-        static LATEST: AtomicU64 = AtomicU64::new(0);
-        Self(LATEST.fetch_add(1, Ordering::SeqCst) + 1)
-    }
-}
+type Shard = HashMap<Key, Vec<Arc<Flight>>>;
 
 /// One load under way, of one key and one value type.
 #[derive(Debug)]
@@ -95,10 +98,23 @@ pub(crate) struct Flight {
     identity: TypeIdentity,
     // Whether others may share it; a load that must not be shared is here only to be fenced.
     joinable: bool,
-    landing: watch::Sender<Option<Landing>>,
-    fenced: AtomicBool,
-    // True from the decision to fill until the fill has been answered or given up.
-    filling: watch::Sender<bool>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    // An invalidation of this process, or a refresh, has outdated it.
+    fenced: bool,
+    // When the origin was started.
+    started: Option<Moment>,
+    // The token of the lease it loads under.
+    token: Option<Token>,
+    // Its leader waits for another process before it loads.
+    delayed: bool,
+    landing: Option<Landing>,
+    // Those of the waiters, each with its number.
+    wakers: HashMap<u64, Waker>,
+    waiters: u64,
 }
 
 impl Flight {
@@ -106,18 +122,26 @@ impl Flight {
         Arc::new(Self {
             identity,
             joinable,
-            landing: watch::Sender::new(None),
-            fenced: AtomicBool::new(false),
-            filling: watch::Sender::new(false),
+            state: Mutex::new(State::default()),
         })
     }
 
     fn is_open_to(&self, identity: TypeIdentity) -> bool {
-        self.joinable && self.identity == identity && !self.is_fenced()
+        self.joinable && self.identity == identity && !self.state.lock().fenced
     }
 
-    fn is_fenced(&self) -> bool {
-        self.fenced.load(Ordering::SeqCst)
+    fn admits(&self, identity: TypeIdentity, caller: &Caller) -> bool {
+        if !self.joinable || self.identity != identity {
+            return false;
+        }
+        let state = self.state.lock();
+        // A load that has not started yet will start after the call.
+        let current = |since| caller.may_share(since, state.token);
+        !state.fenced && state.started.is_none_or(current)
+    }
+
+    fn fence(&self) {
+        self.state.lock().fenced = true;
     }
 }
 
@@ -132,115 +156,86 @@ pub(crate) enum Role {
 
 impl Flights {
     pub(crate) fn new() -> Self {
-        let shard = || Shard {
-            flights: HashMap::new(),
-            cuts: [Moment::NEVER; CUTS],
-        };
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::new(shard())).collect(),
-            hasher: RandomState::new(),
+            shards: (0..SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
+            hasher: HashState::default(),
         }
     }
 
-    /// Joins the flight of this key and type, or starts one and leads it.
-    pub(crate) fn join(self: &Arc<Self>, key: &Key, identity: TypeIdentity) -> Role {
-        self.with_flights(key, |flights, _| {
-            match flights.iter().find(|flight| flight.is_open_to(identity)) {
-                Some(flight) => Role::Wait(Waiter(flight.clone())),
+    /// Joins a flight that the caller may share, or starts one and leads it.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        key: &Key,
+        identity: TypeIdentity,
+        caller: &Caller,
+    ) -> Role {
+        self.with_flights(key, |flights| {
+            let mut newest_first = flights.iter().rev();
+            match newest_first.find(|flight| flight.admits(identity, caller)) {
+                Some(flight) => Role::Wait(Waiter::new(flight)),
                 None => Role::Lead(self.lead(key, Flight::new(identity, true), flights)),
             }
         })
     }
 
-    /// Starts a flight for a caller that must not or will not wait for the one under way.
-    ///
-    /// `instead_of` is the flight it gave up on: if another caller has replaced that one already,
-    /// its flight is joined. With `None` all that are under way are replaced. A replaced flight
-    /// still serves its waiters, but fills nothing: ours reads the origin later.
-    pub(crate) fn replace(
+    /// Starts a flight for a caller that waits no longer for the one it gave up on, unless another
+    /// caller has started one meanwhile: then that one is joined.
+    pub(crate) fn overtake(
         self: &Arc<Self>,
         key: &Key,
         identity: TypeIdentity,
-        instead_of: Option<&Waiter>,
+        given_up: &Waiter,
+        caller: &Caller,
     ) -> Role {
-        self.with_flights(key, |flights, _| {
-            let open = flights.iter().find(|flight| flight.is_open_to(identity));
-            match (instead_of, open) {
-                (Some(seen), Some(current)) if !Arc::ptr_eq(&seen.0, current) => {
-                    return Role::Wait(Waiter(current.clone()));
-                }
-                (Some(seen), _) => Fenced::new(vec![seen.0.clone()]),
-                (None, _) => Fenced::new(flights.clone()),
-            };
-            Role::Lead(self.lead(key, Flight::new(identity, true), flights))
+        self.with_flights(key, |flights| {
+            let mut newest_first = flights.iter().rev();
+            let other = newest_first
+                .find(|flight| flight.admits(identity, caller))
+                .filter(|flight| !Arc::ptr_eq(flight, &given_up.flight));
+            match other {
+                Some(flight) => Role::Wait(Waiter::new(flight)),
+                None => Role::Lead(self.lead(key, Flight::new(identity, true), flights)),
+            }
+        })
+    }
+
+    /// Starts a flight that joins nothing and that others may join instead of all that are under
+    /// way: a refresh.
+    pub(crate) fn replace(self: &Arc<Self>, key: &Key, identity: TypeIdentity) -> Lead {
+        self.with_flights(key, |flights| {
+            flights.iter().for_each(|flight| flight.fence());
+            self.lead(key, Flight::new(identity, true), flights)
         })
     }
 
     /// Starts a flight that nobody joins.
     pub(crate) fn alone(self: &Arc<Self>, key: &Key, identity: TypeIdentity) -> Lead {
-        self.with_flights(key, |flights, _| {
+        self.with_flights(key, |flights| {
             self.lead(key, Flight::new(identity, false), flights)
         })
     }
 
-    /// Starts the flight of a value to be written through and cuts all others off, unless its key
-    /// was cut off since `began` by somebody else than the caller, whose cuts are at `mine`: then
-    /// the origin may hold a later value.
-    ///
-    /// Wait for the fills it returns before filling.
-    pub(crate) fn claim(
-        self: &Arc<Self>,
-        key: &Key,
-        identity: TypeIdentity,
-        began: Moment,
-        mine: Moment,
-    ) -> Option<(Lead, Fenced)> {
-        self.with_flights(key, |flights, cut| {
-            if *cut > began && *cut != mine {
-                return None;
-            }
-            *cut = mine;
-            let others = Fenced::new(flights.clone());
-            Some((
-                self.lead(key, Flight::new(identity, false), flights),
-                others,
-            ))
+    /// Starts a flight for a load in the background, unless there is one under way.
+    pub(crate) fn background(self: &Arc<Self>, key: &Key, identity: TypeIdentity) -> Option<Lead> {
+        self.with_flights(key, |flights| {
+            let busy = flights.iter().any(|flight| flight.is_open_to(identity));
+            (!busy).then(|| self.lead(key, Flight::new(identity, true), flights))
         })
     }
 
-    /// Cuts off the flights of all keys, and the writes that are to be written through.
-    pub(crate) fn cut_all(&self) -> Fenced {
-        self.fence_each(|shard| shard.cuts.fill(Moment::next()))
-    }
-
-    /// Cuts off the flights of `key`, and the writes that are to be written through to it: what
-    /// they hold may be outdated from now on.
-    ///
-    /// Wait for the fills it returns before deleting.
-    pub(crate) fn cut(&self, key: &Key) -> Fenced {
-        self.with_flights(key, |flights, cut| {
-            *cut = Moment::next();
-            Fenced::new(flights.clone())
-        })
+    /// Fences the flights of `key`: nobody who comes later shares them.
+    pub(crate) fn fence(&self, key: &Key) {
+        self.with_flights(key, |flights| {
+            flights.iter().for_each(|flight| flight.fence());
+        });
     }
 
     /// Fences the flights of all keys.
-    pub(crate) fn fence_all(&self) -> Fenced {
-        self.fence_each(|_| ())
-    }
-
-    /// Fences the flights of `key`: they can no longer be joined and fill nothing.
-    pub(crate) fn fence(&self, key: &Key) -> Fenced {
-        self.with_flights(key, |flights, _| Fenced::new(flights.clone()))
-    }
-
-    fn fence_each(&self, mut also: impl FnMut(&mut Shard)) -> Fenced {
-        let flights = self.shards.iter().flat_map(|shard| {
-            let mut shard = shard.lock();
-            also(&mut shard);
-            Fenced::new(shard.flights.values().flatten().cloned().collect()).0
-        });
-        Fenced(flights.collect())
+    pub(crate) fn fence_all(&self) {
+        for shard in &self.shards {
+            let shard = shard.lock();
+            shard.values().flatten().for_each(|flight| flight.fence());
+        }
     }
 
     fn lead(
@@ -257,21 +252,13 @@ impl Flights {
         }
     }
 
-    /// Acts on the flights of `key` and on when it was last cut off.
-    fn with_flights<T>(
-        &self,
-        key: &Key,
-        act: impl FnOnce(&mut Vec<Arc<Flight>>, &mut Moment) -> T,
-    ) -> T {
+    fn with_flights<T>(&self, key: &Key, act: impl FnOnce(&mut Vec<Arc<Flight>>) -> T) -> T {
         let hash = self.hasher.hash_one(key) as usize;
         #[expect(clippy::indexing_slicing, reason = "reduced modulo the length")]
         let mut shard = self.shards[hash % SHARDS].lock();
-        let Shard { flights, cuts } = &mut *shard;
-        #[expect(clippy::indexing_slicing, reason = "reduced modulo the length")]
-        let cut = &mut cuts[hash / SHARDS % CUTS];
-        match flights.entry(key.clone()) {
+        match shard.entry(key.clone()) {
             Slot::Occupied(mut slot) => {
-                let result = act(slot.get_mut(), cut);
+                let result = act(slot.get_mut());
                 if slot.get().is_empty() {
                     slot.remove();
                 }
@@ -279,7 +266,7 @@ impl Flights {
             }
             Slot::Vacant(slot) => {
                 let mut none = Vec::new();
-                let result = act(&mut none, cut);
+                let result = act(&mut none);
                 if !none.is_empty() {
                     slot.insert(none);
                 }
@@ -290,10 +277,7 @@ impl Flights {
 
     #[cfg(test)]
     fn under_way(&self) -> usize {
-        self.shards
-            .iter()
-            .map(|shard| shard.lock().flights.len())
-            .sum()
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 }
 
@@ -306,92 +290,104 @@ pub(crate) struct Lead {
 }
 
 impl Lead {
+    /// The origin is about to be run, under the lease with this token if there is one. Returns
+    /// since when its value will be current.
+    pub(crate) fn start(&self, token: Option<Token>) -> Moment {
+        let mut state = self.flight.state.lock();
+        let now = Moment::now();
+        state.started = Some(now);
+        state.token = token;
+        now
+    }
+
+    /// The leader waits for another process before it loads.
+    pub(crate) fn delay(&self) {
+        self.flight.state.lock().delayed = true;
+    }
+
     /// Gives the waiters what they wait for. The flight stays joinable until the lead is dropped,
     /// so that who comes while the fill is on its way shares the value too.
     pub(crate) fn land(&self, landing: Landing) {
-        self.flight.landing.send_if_modified(|landed| {
-            let first = landed.is_none();
-            if first {
-                *landed = Some(landing);
-            }
-            first
-        });
+        let mut state = self.flight.state.lock();
+        if state.landing.is_none() {
+            state.landing = Some(landing);
+        }
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
+        wakers.into_values().for_each(Waker::wake);
     }
 
-    /// Announces a fill, or `None` if the flight has been fenced and must not fill.
-    pub(crate) fn fill(&self) -> Option<Fill<'_>> {
-        // Announce first, look second; the fence marks first and looks second. So one of the two
-        // always sees the other.
-        let fill = Fill(&self.flight);
-        self.flight.filling.send_replace(true);
-        (!self.is_fenced()).then_some(fill)
-    }
-
-    /// Whether an invalidation has cut this flight off.
-    pub(crate) fn is_fenced(&self) -> bool {
-        self.flight.is_fenced()
+    /// Waits for this flight's landing, as a caller that has handed the lead on.
+    pub(crate) fn waiter(&self) -> Waiter {
+        Waiter::new(&self.flight)
     }
 }
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        self.flights.with_flights(&self.key, |flights, _| {
+        self.flights.with_flights(&self.key, |flights| {
             flights.retain(|one| !Arc::ptr_eq(one, &self.flight));
         });
         self.land(Landing::Abandoned);
     }
 }
 
-/// A fill on its way; dropped when it has been answered or given up.
-#[derive(Debug)]
-pub(crate) struct Fill<'a>(&'a Flight);
-
-impl Drop for Fill<'_> {
-    fn drop(&mut self) {
-        self.0.filling.send_replace(false);
-    }
-}
-
 /// A caller waiting for a flight to land.
-#[derive(Debug, Clone)]
-pub(crate) struct Waiter(Arc<Flight>);
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    flight: Arc<Flight>,
+    number: u64,
+}
 
 impl Waiter {
-    /// Cancel safe.
-    pub(crate) async fn landed(&self) -> Landing {
-        let mut landing = self.0.landing.subscribe();
-        match landing.wait_for(Option::is_some).await {
-            Ok(landed) => landed.clone().unwrap_or(Landing::Abandoned),
-            // Unreachable while we hold the flight, which owns the sender.
-            Err(_) => Landing::Abandoned,
+    fn new(flight: &Arc<Flight>) -> Self {
+        let mut state = flight.state.lock();
+        state.waiters += 1;
+        Self {
+            number: state.waiters,
+            flight: flight.clone(),
         }
+    }
+
+    /// The landing. Cancel safe.
+    pub(crate) fn landed(&self) -> Landed<'_> {
+        Landed(self)
+    }
+
+    /// Whether the leader has waited for another process.
+    pub(crate) fn is_delayed(&self) -> bool {
+        self.flight.state.lock().delayed
+    }
+
+    /// Whether the caller may have a value that is current since then.
+    pub(crate) fn may_share(&self, since: Moment, caller: &Caller) -> bool {
+        caller.may_share(since, self.flight.state.lock().token)
     }
 }
 
-/// Flights that have been fenced.
+/// Waits for a flight to land.
 #[derive(Debug)]
-pub(crate) struct Fenced(Vec<Arc<Flight>>);
+pub(crate) struct Landed<'a>(&'a Waiter);
 
-impl Fenced {
-    fn new(flights: Vec<Arc<Flight>>) -> Self {
-        for flight in &flights {
-            flight.fenced.store(true, Ordering::SeqCst);
+impl Future for Landed<'_> {
+    type Output = Landing;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Landing> {
+        let mut state = self.0.flight.state.lock();
+        if let Some(landing) = &state.landing {
+            return Poll::Ready(landing.clone());
         }
-        Self(flights)
+        let waker = state.wakers.entry(self.0.number);
+        waker
+            .and_modify(|waker| waker.clone_from(context.waker()))
+            .or_insert_with(|| context.waker().clone());
+        Poll::Pending
     }
+}
 
-    /// Whether no fill of theirs is on its way.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.0.iter().all(|flight| !*flight.filling.borrow())
-    }
-
-    /// Waits until no fill of theirs is on its way. Cancel safe.
-    pub(crate) async fn quiet(&self) {
-        for flight in &self.0 {
-            let mut filling = flight.filling.subscribe();
-            // An error means that the sender is gone, and with it the fill.
-            let _ = filling.wait_for(|filling| !filling).await;
-        }
+impl Drop for Landed<'_> {
+    fn drop(&mut self) {
+        self.0.flight.state.lock().wakers.remove(&self.0.number);
     }
 }
 
@@ -405,6 +401,14 @@ mod tests {
             Key::raw("test", "k"),
             TypeIdentity::from_u64(1),
         )
+    }
+
+    fn caller() -> Caller {
+        Caller {
+            called: Moment::now(),
+            seen: None,
+            trusting: false,
+        }
     }
 
     fn lead(role: Role) -> Lead {
@@ -421,128 +425,156 @@ mod tests {
         }
     }
 
+    fn value(payload: &'static str, since: Moment) -> Landing {
+        Landing::Value {
+            payload: Bytes::from_static(payload.as_bytes()),
+            since,
+        }
+    }
+
     #[tokio::test]
     async fn the_second_caller_gets_what_the_first_lands() {
         let (flights, key, identity) = setup();
-        let leader = lead(flights.join(&key, identity));
-        let waiter = wait(flights.join(&key, identity));
-        leader.land(Landing::Value(Bytes::from_static(b"v")));
-        assert!(matches!(waiter.landed().await, Landing::Value(v) if v == "v"));
-
-        let late = wait(flights.join(&key, identity));
-        assert!(matches!(late.landed().await, Landing::Value(_)));
+        let leader = lead(flights.join(&key, identity, &caller()));
+        let second = caller();
+        let waiter = wait(flights.join(&key, identity, &second));
+        let since = leader.start(None);
+        leader.land(value("v", since));
+        assert!(matches!(waiter.landed().await, Landing::Value { payload, .. } if payload == "v"));
+        assert!(waiter.may_share(since, &second));
         drop(leader);
         assert_eq!(flights.under_way(), 0);
-        lead(flights.join(&key, identity));
+        lead(flights.join(&key, identity, &caller()));
+    }
+
+    #[test]
+    fn who_comes_after_the_load_began_needs_evidence_to_share_it() {
+        let (flights, key, identity) = setup();
+        let token = Token::random();
+        let leader = lead(flights.join(&key, identity, &caller()));
+        let early = caller();
+        let since = leader.start(Some(token));
+        wait(flights.join(&key, identity, &early));
+
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let late = caller();
+        let has_seen = Caller {
+            seen: Some(token),
+            ..late
+        };
+        let has_seen_another = Caller {
+            seen: Some(Token::random()),
+            ..late
+        };
+        let trusting = Caller {
+            trusting: true,
+            ..late
+        };
+        assert!(wait(flights.join(&key, identity, &has_seen)).may_share(since, &has_seen));
+        assert!(wait(flights.join(&key, identity, &trusting)).may_share(since, &trusting));
+        let second = lead(flights.join(&key, identity, &has_seen_another));
+        // That one has not begun.
+        let waiter = wait(flights.join(&key, identity, &late));
+        assert!(
+            !waiter.may_share(since, &late),
+            "a value found before the call"
+        );
+        drop(second);
+        lead(flights.join(&key, identity, &late));
     }
 
     #[tokio::test]
     async fn a_dropped_leader_abandons_and_a_waiter_takes_over() {
         let (flights, key, identity) = setup();
-        let leader = lead(flights.join(&key, identity));
-        let waiter = wait(flights.join(&key, identity));
+        let leader = lead(flights.join(&key, identity, &caller()));
+        let waiter = wait(flights.join(&key, identity, &caller()));
         drop(leader);
         assert!(matches!(waiter.landed().await, Landing::Abandoned));
-        lead(flights.join(&key, identity));
-    }
-
-    #[tokio::test]
-    async fn another_type_never_joins() {
-        let (flights, key, identity) = setup();
-        let _leader = lead(flights.join(&key, identity));
-        lead(flights.join(&key, TypeIdentity::from_u64(2)));
-    }
-
-    #[tokio::test]
-    async fn a_load_alone_is_joined_by_nobody_but_fenced_like_any() {
-        let (flights, key, identity) = setup();
-        let alone = flights.alone(&key, identity);
-        let leader = lead(flights.join(&key, identity));
-        flights.fence_all().quiet().await;
-        assert!(alone.is_fenced() && leader.is_fenced());
-        lead(flights.join(&key, identity));
-        drop((alone, leader));
-        assert_eq!(flights.under_way(), 0);
-    }
-
-    #[tokio::test]
-    async fn every_fence_sees_the_fill_on_its_way_whoever_fenced_it_before() {
-        let (flights, key, identity) = setup();
-        let leader = lead(flights.join(&key, identity));
-        let fill = leader.fill().expect("not fenced yet");
-        let replacing = lead(flights.replace(&key, identity, None));
-        for fenced in [flights.cut(&key), flights.cut(&key), flights.cut_all()] {
-            assert!(!fenced.is_quiet());
-        }
-        drop(fill);
-        assert!(flights.fence(&key).is_quiet());
-        drop((leader, replacing));
-        assert_eq!(flights.under_way(), 0);
+        lead(flights.join(&key, identity, &caller()));
     }
 
     #[test]
-    fn of_writes_that_overlap_only_the_first_to_end_is_written_through() {
+    fn another_type_never_joins() {
         let (flights, key, identity) = setup();
-        let (began, other_began) = (Moment::next(), Moment::next());
-        let (mine, other) = (Moment::next(), Moment::next());
-        let (first, _) = flights
-            .claim(&key, identity, began, mine)
-            .expect("nobody else has written");
-        assert!(flights.claim(&key, identity, other_began, other).is_none());
-        let (again, _) = flights
-            .claim(&key, identity, began, mine)
-            .expect("only the same write has");
-        assert!(first.fill().is_none());
-        assert!(again.fill().is_some());
-        flights.cut(&key);
-        assert!(again.fill().is_none());
-        assert!(flights.claim(&key, identity, began, mine).is_none());
-        let later = Moment::next();
-        assert!(flights.claim(&key, identity, later, later).is_some());
+        let _leader = lead(flights.join(&key, identity, &caller()));
+        lead(flights.join(&key, TypeIdentity::from_u64(2), &caller()));
+    }
+
+    #[test]
+    fn a_load_alone_is_joined_by_nobody() {
+        let (flights, key, identity) = setup();
+        let _alone = flights.alone(&key, identity);
+        lead(flights.join(&key, identity, &caller()));
     }
 
     #[tokio::test]
-    async fn a_fence_stops_joining_and_filling_but_serves_who_waits() {
+    async fn a_fence_stops_joining_but_serves_who_waits() {
         let (flights, key, identity) = setup();
-        let leader = lead(flights.join(&key, identity));
-        let waiter = wait(flights.join(&key, identity));
-        flights.cut(&key).quiet().await;
-        let second = lead(flights.join(&key, identity));
-        assert!(leader.fill().is_none());
-        assert!(second.fill().is_some());
-        leader.land(Landing::Value(Bytes::from_static(b"old")));
-        assert!(matches!(waiter.landed().await, Landing::Value(_)));
-        drop(leader);
-        wait(flights.join(&key, identity));
+        let trusting = Caller {
+            trusting: true,
+            ..caller()
+        };
+        for fence_all in [false, true] {
+            let leader = lead(flights.join(&key, identity, &trusting));
+            let waiter = wait(flights.join(&key, identity, &trusting));
+            match fence_all {
+                true => flights.fence_all(),
+                false => flights.fence(&key),
+            }
+            lead(flights.join(&key, identity, &trusting));
+            leader.land(value("old", Moment::now()));
+            assert!(matches!(waiter.landed().await, Landing::Value { .. }));
+        }
+    }
+
+    #[test]
+    fn who_gives_up_replaces_once_and_the_others_join_that() {
+        let (flights, key, identity) = setup();
+        let callers = [caller(), caller()];
+        let stuck = lead(flights.join(&key, identity, &callers[0]));
+        let [first, second] = callers.map(|caller| wait(flights.join(&key, identity, &caller)));
+        stuck.start(None);
+        let fresh = lead(flights.overtake(&key, identity, &first, &callers[0]));
+        wait(flights.overtake(&key, identity, &second, &callers[1]));
+        drop(fresh);
+        wait(flights.join(&key, identity, &callers[0]));
+    }
+
+    #[test]
+    fn a_refresh_is_joined_instead_of_what_was_under_way() {
+        let (flights, key, identity) = setup();
+        let _earlier = lead(flights.join(&key, identity, &caller()));
+        let refresh = flights.replace(&key, identity);
+        let trusting = Caller {
+            trusting: true,
+            ..caller()
+        };
+        wait(flights.join(&key, identity, &trusting));
+        drop(refresh);
+        lead(flights.join(&key, identity, &trusting));
+    }
+
+    #[test]
+    fn one_load_in_the_background_at_a_time() {
+        let (flights, key, identity) = setup();
+        let background = flights.background(&key, identity);
+        assert!(background.is_some());
+        assert!(flights.background(&key, identity).is_none());
+        flights.fence(&key);
+        assert!(flights.background(&key, identity).is_some());
     }
 
     #[tokio::test]
-    async fn a_fence_waits_for_the_fill_on_its_way() {
+    async fn a_waiter_that_goes_away_leaves_nothing_behind() {
         let (flights, key, identity) = setup();
-        let leader = lead(flights.join(&key, identity));
-        let fill = leader.fill().expect("not fenced yet");
-        let fenced = flights.cut(&key);
-        let mut quiet = std::pin::pin!(fenced.quiet());
-        let pending =
-            std::future::poll_fn(|cx| std::task::Poll::Ready(quiet.as_mut().poll(cx).is_pending()));
-        assert!(pending.await, "the fill is still on its way");
-        drop(fill);
-        quiet.await;
-    }
-
-    #[tokio::test]
-    async fn who_gives_up_replaces_once_and_the_others_join_that() {
-        let (flights, key, identity) = setup();
-        let stuck = lead(flights.join(&key, identity));
-        let first = wait(flights.join(&key, identity));
-        let second = wait(flights.join(&key, identity));
-        let fresh = lead(flights.replace(&key, identity, Some(&first)));
-        wait(flights.replace(&key, identity, Some(&second)));
-        assert!(stuck.is_fenced());
-        assert!(!fresh.is_fenced());
-        drop(stuck);
-        wait(flights.join(&key, identity));
-        lead(flights.replace(&key, identity, None));
-        assert!(fresh.is_fenced());
+        let leader = lead(flights.join(&key, identity, &caller()));
+        let waiter = wait(flights.join(&key, identity, &caller()));
+        {
+            let mut landed = std::pin::pin!(waiter.landed());
+            let polled = std::future::poll_fn(|cx| Poll::Ready(landed.as_mut().poll(cx)));
+            assert!(polled.await.is_pending());
+            assert_eq!(leader.flight.state.lock().wakers.len(), 1);
+        }
+        assert!(leader.flight.state.lock().wakers.is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! Seams for this project's own tests and fuzz targets. Hidden, and no part of the public surface.
 
+pub use crate::broken::Rule;
 pub use crate::call::events;
 pub use crate::codec::{TypeIdentity, type_identity};
 pub use crate::config::{Backend, Namespace, RedisConfig};
@@ -11,8 +12,13 @@ pub use crate::store::{MemoryStore, RedisStore, Store};
 use crate::cache::Cache;
 use crate::flow::Engine;
 
-/// A cache of its own on a store that others may share: what another process would be.
+/// Another handle on a store, as another process has one: it shares no loads with others.
 #[must_use]
 pub fn cache(store: &Store, namespace: &str) -> Cache {
     Cache::new(Engine::new(store.clone(), namespace))
+}
+
+/// Switches a rule of the protocol off, in builds with debug assertions.
+pub fn break_rule(cache: &Cache, rule: Rule) {
+    cache.engine().broken.switch_off(rule);
 }

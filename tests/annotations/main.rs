@@ -41,6 +41,7 @@ use cache_runtime::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+mod background;
 mod bodies;
 mod generics;
 mod keys;

@@ -125,6 +125,106 @@ async fn the_entry_can_be_renamed_and_names_can_be_raw() {
     .await;
 }
 
+#[cached(ttl = 300, key = "stale:{id}", stale_while_revalidate = "1m", stale_if_error = spare.stale, skip(spare))]
+async fn stale(id: u64, spare: &Spare) -> u64 {
+    id + spare.id
+}
+
+#[derive(Clone)]
+struct Spare {
+    id: u64,
+    stale: Duration,
+}
+
+#[tokio::test]
+async fn stale_spans_are_durations_and_the_entry_takes_what_they_mention() {
+    let spare = Spare {
+        id: 1,
+        stale: Duration::from_hours(1),
+    };
+    alone(async {
+        assert_eq!(stale(1, &spare).await, 2);
+        assert_eq!(served(stale(1, &spare)).await, Outcome::Hit);
+        assert_eq!(stale_entry(1, &spare).peek().await.ok(), Some(Some(2)));
+    })
+    .await;
+}
+
+static SHARED: Policy = Policy::DEFAULT.timeout(Duration::from_millis(250));
+const EAGER: Policy = LOCAL.early_refresh(1.0);
+const BY_REFERENCE: &Policy = &LOCAL;
+
+struct Knobs<T>(T);
+
+impl<T: Timed> Knobs<T> {
+    const POLICY: Policy = Policy::DEFAULT.timeout(T::TIMEOUT);
+
+    #[cached(ttl = 300, key = "associated:{id}", policy = Self::POLICY)]
+    async fn associated(id: u64) -> u64 {
+        id
+    }
+
+    #[cached(ttl = 300, key = "expression:{id}", policy = Self::POLICY.jitter(0.1))]
+    async fn expression(id: u64) -> u64 {
+        id
+    }
+}
+
+trait Timed {
+    const TIMEOUT: Duration;
+    const PATIENT: Policy = Policy::DEFAULT.timeout(Self::TIMEOUT);
+
+    #[cached(ttl = 300, key = "of_trait:{id}", policy = Self::PATIENT)]
+    async fn of_trait(id: u64) -> u64 {
+        id
+    }
+}
+
+impl Timed for u8 {
+    const TIMEOUT: Duration = Duration::from_millis(250);
+}
+
+#[cached(ttl = 300, key = "generic:{id}", skip(T), policy = T::PATIENT)]
+async fn generic<T: Timed>(id: u64) -> u64 {
+    id
+}
+
+#[cached(ttl = 300, key = "static:{id}", policy = SHARED)]
+async fn of_static(id: u64) -> u64 {
+    id
+}
+
+#[cached(ttl = 300, key = "reference:{id}", policy = BY_REFERENCE)]
+async fn of_reference(id: u64) -> u64 {
+    id
+}
+
+#[cached(ttl = 300, key = "eager:{id}", stale_while_revalidate = 60, policy = EAGER.soft_timeout(Duration::from_millis(50)))]
+async fn eager(id: u64) -> u64 {
+    id
+}
+
+#[cached(ttl = 300, key = "eager_const:{id}", stale_while_revalidate = 60, policy = EAGER)]
+async fn eager_const(id: u64) -> u64 {
+    id
+}
+
+#[tokio::test]
+async fn a_policy_is_a_constant_a_static_or_an_expression() {
+    alone(async {
+        assert_eq!(Knobs::<u8>::associated(1).await, 1);
+        assert_eq!(Knobs::<u8>::expression(1).await, 1);
+        assert_eq!(u8::of_trait(1).await, 1);
+        assert_eq!(generic::<u8>(1).await, 1);
+        assert_eq!(of_static(1).await, 1);
+        assert_eq!(of_reference(1).await, 1);
+        assert_eq!(eager(1).await, 1);
+        assert_eq!(eager_const(1).await, 1);
+        assert_eq!(served(of_static(1)).await, Outcome::Hit);
+    })
+    .await;
+}
+
 /// Documented, conditional, and instrumented from both sides.
 #[tracing::instrument(skip_all)]
 #[cached(ttl = 300, key = "inside:{id}")]

@@ -13,7 +13,10 @@ async fn fetch_token(client: &str, fresh: bool) -> Result<Option<Token>, AuthErr
             .none_ttl(::core::time::Duration::new(30, 0))
             .cache_if(|token| token.is_some())
             .codec::<Json>()
-            .policy(&(AUTH))
+            .policy({
+                const __POLICY: __cache::Policy = __cache::checked(&AUTH, false);
+                &__POLICY
+            })
             .bypass(fresh)
             .share_errors(
                 __cache::Errors::<Result<Option<Token>, AuthError>>::new().sharing(),

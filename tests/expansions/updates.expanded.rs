@@ -1,5 +1,5 @@
 async fn rename_user(id: u64, name: String) -> Result<User, DbError> {
-    let mut write = ::cache_runtime::__private::Write::new();
+    let mut write = ::cache_runtime::__private::Write::updating();
     let entry_0 = write.entry(|| get_user_entry(::core::clone::Clone::clone(&id)));
     write.target(&entry_0);
     let output = write

@@ -1,5 +1,5 @@
 async fn insert_user(state: &State, user: NewUser) -> Result<(User, Receipt), DbError> {
-    let mut write = ::cache_runtime::__private::Write::new().cache(&(state.cache));
+    let mut write = ::cache_runtime::__private::Write::updating().cache(&(state.cache));
     let output = write
         .run(async move {
             if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<

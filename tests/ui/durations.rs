@@ -40,6 +40,11 @@ async fn empty(n: u64) -> Option<u64> {
     Some(n)
 }
 
+#[cached(ttl = 300, stale_while_revalidate = 0, stale_if_error = "5")]
+async fn stale(n: u64) -> u64 {
+    n
+}
+
 const TTL: u64 = 300;
 
 #[cached(ttl = TTL)]

@@ -21,6 +21,10 @@ impl Budget {
         Self { left: total }
     }
 
+    pub(crate) fn left(&self) -> Duration {
+        self.left
+    }
+
     /// Runs a cache operation for as long as the budget lasts. Cancel safe if `operation` is.
     pub(crate) async fn spend<T>(
         &mut self,

@@ -1,22 +1,32 @@
 //! [`Engine`]: what all calls of one cache share.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use super::Budget;
 use super::invalidation::Unacknowledged;
+use super::sight::{Seen, Sight};
+use crate::broken::{Broken, Rule};
+use crate::cache::Cache;
 use crate::call::CacheId;
 use crate::codec::TypeIdentity;
-use crate::envelope::{self, Meta, Spans};
+use crate::envelope::{self, Meta};
 use crate::error::{CacheError, StoreError};
 use crate::invalidate::Unconfirmed;
 use crate::key::Key;
-use crate::observe::{Miss, StatsTable};
+use crate::lease::Grant;
+use crate::observe::StatsTable;
 use crate::policy::Policy;
 use crate::rules::{Encoded, Verdict};
-use crate::single_flight::{Flights, Moment};
+use crate::single_flight::Flights;
 use crate::store::Store;
 
 /// What all calls of one cache share.
@@ -29,6 +39,9 @@ pub(crate) struct Engine {
     pub(crate) flights: Arc<Flights>,
     pub(crate) unconfirmed: Unconfirmed,
     pub(crate) stats: StatsTable,
+    /// Loads and releases that nobody waits for.
+    pub(crate) background: TaskTracker,
+    pub(crate) broken: Broken,
     /// There is no usable configuration: every call goes to its origin.
     pub(crate) misconfigured: bool,
 }
@@ -41,7 +54,7 @@ pub(crate) struct Sealed {
     pub(crate) ttl: Duration,
 }
 
-/// Entries expire by the store's own clock, so nothing reads the creation time yet.
+/// The creation time of a value that was stored before the store has told its time.
 const NOT_STAMPED: u64 = 0;
 
 /// The largest envelope that is stored, in bytes.
@@ -58,6 +71,8 @@ impl Engine {
             flights: Arc::new(Flights::new()),
             unconfirmed: Unconfirmed::default(),
             stats: StatsTable::default(),
+            background: TaskTracker::new(),
+            broken: Broken::default(),
             misconfigured: false,
         }
     }
@@ -67,7 +82,13 @@ impl Engine {
         CacheId(std::ptr::from_ref(self).addr())
     }
 
-    /// The intact payload of this key and type, or why there is none to serve.
+    /// Whether a test has switched this rule off.
+    pub(crate) fn is_broken(&self, rule: Rule) -> bool {
+        self.broken.has(rule)
+    }
+
+    /// The intact payload of this key and type, if it is fresh or was not fresh for less than
+    /// `stale`.
     ///
     /// # Errors
     /// If the store does not answer within the budget.
@@ -76,27 +97,34 @@ impl Engine {
         budget: &mut Budget,
         key: &Key,
         identity: TypeIdentity,
-    ) -> Result<Result<Bytes, Miss>, StoreError> {
+        stale: Duration,
+    ) -> Result<Option<Bytes>, StoreError> {
         let Some(envelope) = budget.spend(self.store.get(key)).await? else {
-            return Ok(Err(Miss::Absent));
+            return Ok(None);
         };
-        let opened = envelope::open(&envelope, key.as_str(), identity);
-        Ok(opened.map(|opened| opened.payload).map_err(Miss::Rejected))
+        let (_, sight) = Seen::look(&envelope, key, identity, self.store.now(key));
+        Ok(match sight {
+            Ok(Sight::Fresh { payload, .. }) => Some(payload),
+            Ok(Sight::Stale { payload, by }) if by < stale => Some(payload),
+            Ok(Sight::Stale { .. } | Sight::Dead) | Err(_) => None,
+        })
     }
 
     /// `load_cost` is what the origin took for it; zero if the value does not come from there.
+    ///
+    /// Stamped with what is known of the store's clock. A fill replaces that by the clock itself.
     pub(crate) fn seal(
+        &self,
         encoded: Encoded,
         key: &Key,
         identity: TypeIdentity,
         load_cost: Duration,
     ) -> Sealed {
+        let now = self.store.now(key);
+        let spans = encoded.spans;
         let meta = Meta {
-            created_ms: NOT_STAMPED,
-            spans: Spans {
-                fresh: encoded.ttl,
-                stale: Duration::ZERO,
-            },
+            created_ms: now.unwrap_or(NOT_STAMPED),
+            spans,
             load_cost,
             codec_id: encoded.codec_id,
         };
@@ -105,51 +133,65 @@ impl Engine {
         Sealed {
             envelope,
             payload,
-            ttl: encoded.ttl,
+            // What is not stamped counts as fresh to its end.
+            ttl: now.map_or(spans.fresh, |_| spans.fresh.saturating_add(spans.stale)),
         }
     }
 
-    /// Writes a value over whatever the entry holds.
-    ///
-    /// A value that is not to be stored deletes the entry: what it holds is outdated either way.
-    /// So does one that another write has overtaken since this one began: which of the two the
-    /// origin holds is not known here.
+    /// Writes a value over whatever the entry holds; the last writer wins. A value that is not to
+    /// be stored deletes the entry: what it holds is outdated either way.
     pub(crate) async fn put(
         self: &Arc<Self>,
         budget: &mut Budget,
         key: &Key,
         identity: TypeIdentity,
         verdict: Verdict,
-        order: WriteOrder,
     ) -> Result<(), CacheError> {
         let write = Unacknowledged::new(self, std::slice::from_ref(key));
-        let written = self.overwrite(budget, key, identity, verdict, order).await;
+        let written = match self.storable(key, identity, verdict) {
+            Ok(Some(sealed)) => {
+                self.flights.fence(key);
+                let put = self.store.put(key, sealed.envelope, sealed.ttl);
+                budget.spend(put).await.map_err(CacheError::from)
+            }
+            Ok(None) => self.delete(budget, std::slice::from_ref(key)).await,
+            Err(error) => {
+                self.delete(budget, std::slice::from_ref(key)).await?;
+                Err(error)
+            }
+        };
         if !matches!(written, Err(CacheError::Store(_))) {
+            self.flights.fence(key);
             write.acknowledge();
         }
         written
     }
 
-    async fn overwrite(
-        &self,
+    /// Stores what a write has made of the origin, if nothing else has happened to the entry since
+    /// the intent; otherwise, and without an intent, deletes it: which of two writes the origin
+    /// holds is not known here.
+    pub(crate) async fn commit(
+        self: &Arc<Self>,
         budget: &mut Budget,
         key: &Key,
         identity: TypeIdentity,
         verdict: Verdict,
-        order: WriteOrder,
+        intent: Option<Grant>,
     ) -> Result<(), CacheError> {
-        let result = match self.storable(key, identity, verdict) {
-            Ok(Some(sealed)) => {
-                if self.replace(budget, key, identity, sealed, order).await? {
-                    return Ok(());
-                }
-                Ok(())
-            }
-            Ok(None) => Ok(()),
-            Err(error) => Err(error),
+        if self.is_broken(Rule::Intent) {
+            return self.put(budget, key, identity, verdict).await;
+        }
+        let storable = self.storable(key, identity, verdict);
+        let (Some(grant), Ok(Some(sealed))) = (intent, storable) else {
+            return self.invalidate(budget, std::slice::from_ref(key)).await;
         };
-        self.delete(budget, std::slice::from_ref(key)).await?;
-        result
+        let write = Unacknowledged::new(self, std::slice::from_ref(key));
+        self.flights.fence(key);
+        let commit = self.store.commit(key, &grant, sealed.envelope, sealed.ttl);
+        budget.spend(commit).await?;
+        self.flights.fence(key);
+        write.acknowledge();
+        Ok(())
     }
 
     /// The value as it is to be stored; none if it is not to be.
@@ -164,41 +206,12 @@ impl Engine {
             Verdict::Leave(_) => return Ok(None),
             Verdict::Refuse(error) => return Err(error.into()),
         };
-        let sealed = Self::seal(encoded, key, identity, Duration::ZERO);
+        let sealed = self.seal(encoded, key, identity, Duration::ZERO);
         let (size, limit) = (sealed.envelope.len(), self.value_limit);
         if size > limit {
             return Err(CacheError::ValueTooLarge { size, limit });
         }
         Ok(Some(sealed))
-    }
-
-    /// Whether the value was written: not if another write has overtaken this one.
-    async fn replace(
-        &self,
-        budget: &mut Budget,
-        key: &Key,
-        identity: TypeIdentity,
-        sealed: Sealed,
-        order: WriteOrder,
-    ) -> Result<bool, StoreError> {
-        let claimed = self
-            .flights
-            .claim(key, identity, order.began, order.written);
-        let Some((lead, others)) = claimed else {
-            return Ok(false);
-        };
-        let written = budget
-            .spend(async {
-                others.quiet().await;
-                let Some(_fill) = lead.fill() else {
-                    return Ok(false);
-                };
-                self.store.put(key, sealed.envelope, sealed.ttl).await?;
-                Ok(true)
-            })
-            .await?;
-        self.flights.fence(key);
-        Ok(written)
     }
 
     /// Deletes entries. When this returns `Ok`, the store has confirmed it; otherwise this process
@@ -214,54 +227,72 @@ impl Engine {
         Ok(())
     }
 
-    /// Outdates every load under way, then deletes.
-    async fn delete(&self, budget: &mut Budget, keys: &[Key]) -> Result<(), StoreError> {
-        let cut: Vec<_> = keys.iter().map(|key| self.flights.cut(key)).collect();
-        budget
-            .spend(async {
-                for flights in &cut {
-                    flights.quiet().await;
-                }
-                self.store.delete(keys).await
-            })
-            .await?;
-        self.deleted(keys);
+    /// Deletes an entry and lets nothing be stored in it for a while.
+    pub(crate) async fn hold_off(
+        self: &Arc<Self>,
+        budget: &mut Budget,
+        key: &Key,
+        identity: TypeIdentity,
+        span: Duration,
+    ) -> Result<(), CacheError> {
+        let write = Unacknowledged::new(self, std::slice::from_ref(key));
+        self.flights.fence(key);
+        let held_off = self.store.hold_off(key, identity, span);
+        budget.spend(held_off).await?;
+        self.flights.fence(key);
+        write.acknowledge();
         Ok(())
     }
 
-    /// A load that started while the deletion was on its way may have read the old entry just
-    /// before it: nobody who comes from now on may join it.
-    pub(super) fn deleted(&self, keys: &[Key]) {
-        for key in keys {
-            self.flights.fence(key);
-        }
-    }
-}
-
-/// Where a write stands among the writes of this process.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WriteOrder {
-    /// Before it changed the origin.
-    began: Moment,
-    /// When its values are written through; one moment for all of them.
-    written: Moment,
-}
-
-impl WriteOrder {
-    /// Of a value that is written whatever else happens: the last writer wins.
-    pub(crate) fn last() -> Self {
-        let now = Moment::next();
-        Self {
-            began: now,
-            written: now,
-        }
+    /// Ends the freshness of an entry. Calls may still share what is under way if they trust this
+    /// process alone, hence the fence.
+    pub(crate) async fn expire(&self, budget: &mut Budget, key: &Key) -> Result<(), CacheError> {
+        self.flights.fence(key);
+        budget.spend(self.store.expire(key)).await?;
+        self.flights.fence(key);
+        Ok(())
     }
 
-    /// Of a write that began at `began` and has changed the origin.
-    pub(crate) fn since(began: Moment) -> Self {
-        Self {
-            began,
-            written: Moment::next(),
+    async fn delete(&self, budget: &mut Budget, keys: &[Key]) -> Result<(), CacheError> {
+        self.fence(keys);
+        budget.spend(self.store.delete(keys)).await?;
+        self.fence(keys);
+        Ok(())
+    }
+
+    /// Nobody who comes from now on shares the loads of this process that are under way. An
+    /// invalidation says so before the deletion, and again after it: a load that started in
+    /// between may have read what was deleted next.
+    pub(super) fn fence(&self, keys: &[Key]) {
+        keys.iter().for_each(|key| self.flights.fence(key));
+    }
+
+    /// Does something for as long as it may take, whatever becomes of the caller; in the embedded
+    /// store at once. Outside a runtime only what is done at once is done.
+    pub(crate) fn in_background(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let mut work = Box::pin(work);
+        let first = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if let (true, Ok(runtime)) = (first.is_pending(), Handle::try_current()) {
+            let work = async move {
+                let _ = timeout(limit, work).await;
+            };
+            self.background.spawn_on(work, &runtime);
+        }
+    }
+
+    /// Runs a load in the background, under the same cache as its caller.
+    pub(crate) fn detach(&self, load: impl Future<Output = ()> + Send + 'static) {
+        let load: Pin<Box<dyn Future<Output = ()> + Send>> = match Cache::scoped() {
+            Some(cache) => Box::pin(cache.scope(load)),
+            None => Box::pin(load),
+        };
+        // Without a runtime it is dropped, which abandons it.
+        if let Ok(runtime) = Handle::try_current() {
+            self.background.spawn_on(load.in_current_span(), &runtime);
         }
     }
 }

@@ -7,25 +7,47 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::leased::{Asked, Leased};
+use super::sight::{Seen, Sight};
 use super::{Budget, Engine};
-use crate::call::{Control, Loading, Mode};
+use crate::call::{Control, Loading, Mode, Run};
 use crate::codec::TypeIdentity;
 use crate::envelope::Rejected;
 use crate::error::StoreErrorKind;
 use crate::key::Key;
+use crate::lease::{Acquire, Acquired, LeaseKind, Release, Token};
 use crate::observe::{Advice, Bypass, Event, Miss, NotStored, Outcome, SiteStats};
 use crate::policy::{Policy, SingleFlight};
-use crate::rules::Verdict;
-use crate::single_flight::{Landing, Lead, Role, SharedError, Waiter};
+use crate::resilience::backoff::{Backoff, random};
+use crate::rules::{Stale, Verdict};
+use crate::single_flight::{Caller, Landing, Lead, Role, SharedError, Waiter};
+use crate::sync::Moment;
+
+/// The pauses between two looks at an entry that another process loads: where the store tells of
+/// changes, looking is for the case that it did not, and otherwise it is all there is.
+const TOLD: Backoff = Backoff {
+    first: Duration::from_millis(40),
+    cap: Duration::from_millis(500),
+};
+const UNTOLD: Backoff = Backoff {
+    first: Duration::from_millis(10),
+    cap: Duration::from_millis(100),
+};
 
 /// One call of an annotated function, with everything that types decide already decided.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) engine: Arc<Engine>,
     pub(crate) stats: Arc<SiteStats>,
     pub(crate) policy: Policy,
+    /// How long old values may be served.
+    pub(crate) stale: Stale,
+    /// How long an entry is kept that holds nothing but a lease.
+    pub(crate) hold: Duration,
+    /// Whether the origin can be run in the background.
+    pub(crate) detachable: bool,
     /// Where the value is, or why the cache is not asked.
     pub(crate) at: Result<(Key, TypeIdentity), Bypass>,
 }
@@ -38,7 +60,9 @@ pub(crate) enum Step {
     /// Return this error of another caller's load, or say [`undecodable`](Flow::undecodable).
     Fail(SharedError),
     /// Run the origin; then say [`loaded`](Flow::loaded) or [`failed`](Flow::failed).
-    Load(Loading),
+    Load(Run),
+    /// Let this flow load in the background, from [`begin`](Flow::begin) on, and go on with this one.
+    Detach(Box<Flow>),
     /// Run the origin and say [`bypassed`](Flow::bypassed): the cache has no part in this call.
     Bypass(Bypass),
 }
@@ -48,19 +72,38 @@ pub(crate) enum Step {
 pub(crate) struct Flow {
     call: Call,
     control: Option<Control>,
+    called: Moment,
     budget: Budget,
     stage: Stage,
+    // What the store told last.
+    seen: Seen,
+    // An old value that may be served if the load fails.
+    old: Option<Bytes>,
     // Held from the moment this call may run the origin.
     lead: Option<Lead>,
-    load_started: Option<Instant>,
+    leased: Option<Leased>,
+    // Why the load has no lease, and so will not be stored.
+    unleased: NotStored,
+    started: Option<(Instant, Moment)>,
     // When this call stops waiting for other callers' loads.
     patience: Option<Instant>,
     // That came once already, and another caller loads instead of the one waited for first.
     again: bool,
     // The store has failed to answer, or must not be believed: it is not asked again.
     unanswered: bool,
-    // The payload handed out last, and what serving it would be called.
-    handed_out: Option<(Bytes, Outcome)>,
+    // Whether this is a load in the background, and not a call.
+    detached: bool,
+    // What was handed out last.
+    handed_out: Option<HandedOut>,
+}
+
+#[derive(Debug)]
+struct HandedOut {
+    payload: Bytes,
+    /// What serving it would be called.
+    outcome: Outcome,
+    /// Since when it is known to be current.
+    since: Moment,
 }
 
 /// Where the call stands.
@@ -70,17 +113,20 @@ enum Stage {
     Enter,
     /// Ask the store.
     LookUp,
-    /// Share the load of another caller or lead one.
+    /// Serve what was found.
+    Serve(HandedOut),
+    /// Share the load of another caller of this process or lead one.
     Join,
-    /// As the leader, ask the store once more: a load may have ended between our look-up and our
-    /// lead, and it must not be followed by another.
-    LookAgain,
     /// Wait for the leader.
     Wait(Waiter),
     /// Lead a load instead of waiting for this one any longer.
     Overtake(Waiter),
-    /// Load without sharing.
+    /// Lead a load that is not shared.
     Alone,
+    /// As the leader, ask for the lease. Another process may have it, or have stored a value.
+    Acquire { force: bool },
+    /// Wait for the process that has the lease.
+    Watch(Token),
     /// Load.
     Load,
 }
@@ -89,13 +135,19 @@ impl Flow {
     pub(crate) fn new(call: Call) -> Self {
         Self {
             control: Control::take(),
+            called: Moment::now(),
             budget: Budget::new(call.policy.timeout),
             stage: Stage::Enter,
+            seen: Seen::default(),
+            old: None,
             lead: None,
-            load_started: None,
+            leased: None,
+            unleased: NotStored::Leased,
+            started: None,
             patience: None,
             again: false,
             unanswered: false,
+            detached: false,
             handed_out: None,
             call,
         }
@@ -103,8 +155,8 @@ impl Flow {
 
     /// Goes on until the typed caller is needed.
     ///
-    /// Cancel safe: dropping the call at any point abandons the flight it leads, and a waiter
-    /// takes over.
+    /// Cancel safe: dropping the call at any point abandons the flight it leads and the lease it
+    /// holds or has asked for, and a waiter takes over.
     pub(crate) async fn next(&mut self) -> Step {
         let (key, identity) = match &self.call.at {
             Ok((key, identity)) => (key.clone(), *identity),
@@ -121,54 +173,51 @@ impl Flow {
                             return self.bypass(Bypass::Reentrant);
                         }
                         Mode::Cached => Stage::LookUp,
-                        Mode::Refresh => match self.call.policy.single_flight {
-                            SingleFlight::Fleet | SingleFlight::Process => {
-                                match engine.flights.replace(&key, identity, None) {
-                                    Role::Lead(lead) => self.leads(lead, Stage::Load),
-                                    Role::Wait(_) => Stage::Alone,
-                                }
-                            }
-                            SingleFlight::Off => {
-                                engine.flights.fence(&key);
-                                Stage::Alone
-                            }
-                        },
+                        Mode::Refresh => {
+                            self.lead = Some(engine.flights.replace(&key, identity));
+                            Stage::Acquire { force: true }
+                        }
                     };
                 }
                 Stage::LookUp => {
-                    let found = self.look_up(&engine, &key, identity).await;
-                    self.stage = match self.call.policy.single_flight {
-                        SingleFlight::Off => Stage::Alone,
-                        SingleFlight::Fleet | SingleFlight::Process => Stage::Join,
-                    };
-                    if let Ok(payload) = found {
-                        return self.hand_out(payload, Outcome::Hit);
+                    self.stage = self.after_look_up();
+                    if let Some(step) = self.look_up(&engine, &key, identity).await {
+                        return step;
                     }
+                }
+                Stage::Serve(found) => {
+                    self.stage = self.after_look_up();
+                    return self.hand_out(found);
                 }
                 Stage::Join => {
-                    self.stage = match engine.flights.join(&key, identity) {
-                        Role::Lead(lead) if self.unanswered => self.leads(lead, Stage::Load),
-                        Role::Lead(lead) => self.leads(lead, Stage::LookAgain),
+                    self.stage = match engine.flights.join(&key, identity, &self.caller()) {
+                        Role::Lead(lead) => self.leads(lead),
                         Role::Wait(flight) => Stage::Wait(flight),
                     };
-                }
-                Stage::LookAgain => {
-                    self.stage = Stage::Load;
-                    if let Ok(payload) = self.look_up(&engine, &key, identity).await {
-                        return self.hand_out(payload, Outcome::Hit);
-                    }
                 }
                 Stage::Wait(flight) => {
                     self.record(Event::Waited);
                     self.stage = match self.wait(&flight).await {
-                        Ok(Landing::Value(payload)) => {
+                        Ok(Landing::Value { payload, since }) => {
+                            if !flight.may_share(since, &self.caller()) {
+                                self.stage = Stage::LookUp;
+                                continue;
+                            }
                             self.stage = Stage::Alone;
-                            return self.hand_out(payload, Outcome::Joined);
+                            return self.hand_out(HandedOut {
+                                payload,
+                                outcome: Outcome::Joined,
+                                since,
+                            });
                         }
-                        Ok(Landing::Failed(error)) => {
-                            self.stage = Stage::Alone;
-                            return Step::Fail(error);
-                        }
+                        Ok(Landing::Failed(error)) => match (self.old.take(), error) {
+                            (Some(old), _) => Stage::Serve(self.salvaged(old)),
+                            (None, Some(error)) => {
+                                self.stage = Stage::Alone;
+                                return Step::Fail(error);
+                            }
+                            (None, None) => Stage::Alone,
+                        },
                         Ok(Landing::Nothing) => Stage::Alone,
                         Ok(Landing::Abandoned) => {
                             self.record(Event::GaveUp);
@@ -177,41 +226,79 @@ impl Flow {
                         Err(_) => {
                             self.record(Event::GaveUp);
                             self.patience = None;
-                            match mem::replace(&mut self.again, true) {
-                                false => Stage::Overtake(flight),
-                                true => Stage::Alone,
+                            match (self.impatient(), mem::replace(&mut self.again, true)) {
+                                (Some(old), _) => Stage::Serve(old),
+                                // Its leader has waited for another process, and loads now.
+                                (None, false) if flight.is_delayed() => Stage::Wait(flight),
+                                (None, false) => Stage::Overtake(flight),
+                                (None, true) => Stage::Alone,
                             }
                         }
                     };
                 }
                 Stage::Overtake(flight) => {
-                    self.stage = match engine.flights.replace(&key, identity, Some(&flight)) {
-                        Role::Lead(lead) => self.leads(lead, Stage::Load),
+                    let caller = self.caller();
+                    self.stage = match engine.flights.overtake(&key, identity, &flight, &caller) {
+                        Role::Lead(lead) => self.leads(lead),
                         Role::Wait(flight) => Stage::Wait(flight),
                     };
                 }
                 Stage::Alone => {
+                    // Who has waited in vain once waits no more.
+                    self.again = true;
                     let lead = engine.flights.alone(&key, identity);
-                    self.stage = self.leads(lead, Stage::Load);
+                    self.stage = self.leads(lead);
                 }
-                Stage::Load => {
-                    if self.lead.is_none() {
-                        self.stage = Stage::Alone;
-                        continue;
+                Stage::Acquire { force } => {
+                    if let Some(step) = self.acquire(&engine, &key, identity, force).await {
+                        return step;
                     }
-                    self.record(Event::Load);
-                    self.load_started = Some(Instant::now());
-                    return Step::Load(Loading::new(engine.id(), key));
                 }
+                Stage::Watch(token) => {
+                    self.record(Event::Waited);
+                    if let Some(step) = self.watch(&engine, &key, identity, token).await {
+                        return step;
+                    }
+                }
+                Stage::Load => match self.lead.take() {
+                    None => self.stage = Stage::Alone,
+                    Some(lead) if self.may_detach() => {
+                        self.stage = Stage::Wait(lead.waiter());
+                        return Step::Detach(self.detach(lead));
+                    }
+                    Some(lead) => return Step::Load(self.start(&engine, key, lead)),
+                },
             }
         }
     }
 
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.call.engine
+    }
+
+    /// The first step of a load in the background: runs the origin if the lease is granted.
+    pub(crate) async fn begin(&mut self) -> Option<Run> {
+        let (key, identity) = self.call.at.clone().ok()?;
+        let engine = self.call.engine.clone();
+        if self.leased.is_none() {
+            self.acquire(&engine, &key, identity, false).await;
+            self.handed_out = None;
+        }
+        self.leased.as_ref()?;
+        let lead = self.lead.take()?;
+        Some(self.start(&engine, key, lead))
+    }
+
     /// The payload handed out last has been decoded: the call is over.
     pub(crate) fn served(&mut self) {
-        if let Some((payload, outcome)) = self.handed_out.take() {
+        if let Some(HandedOut {
+            payload,
+            outcome,
+            since,
+        }) = self.handed_out.take()
+        {
             if let Some(lead) = self.lead.take() {
-                lead.land(Landing::Value(payload));
+                lead.land(Landing::Value { payload, since });
             }
             self.end(outcome);
         }
@@ -226,6 +313,9 @@ impl Flow {
     pub(crate) fn undecodable(&mut self) {
         if self.handed_out.take().is_some() {
             self.record(Event::Missed(Miss::Undecodable));
+            if self.lead.is_some() && self.leased.is_none() {
+                self.stage = Stage::Acquire { force: false };
+            }
         }
     }
 
@@ -243,18 +333,32 @@ impl Flow {
             }
             Err(reason) => {
                 lead.land(Landing::Nothing);
-                self.discard_outdated(reason).await;
+                if let Some(leased) = self.leased.take() {
+                    leased.end(&mut self.budget, Release::Emptied).await;
+                }
                 Outcome::NotStored(reason)
             }
         };
         self.end(outcome);
     }
 
-    /// The origin has failed; `error` if it can be shared.
-    pub(crate) fn failed(&mut self, error: Option<SharedError>) {
+    /// The origin has failed; `error` if it can be shared. Hands out the old value, if there is one
+    /// that may be served instead.
+    pub(crate) async fn failed(&mut self, error: Option<SharedError>) -> Option<Bytes> {
         if let Some(lead) = self.lead.take() {
-            lead.land(error.map_or(Landing::Nothing, Landing::Failed));
+            lead.land(Landing::Failed(error));
         }
+        if let Some(leased) = self.leased.take() {
+            let retry = Release::Ended(self.call.policy.retry);
+            leased.end(&mut self.budget, retry).await;
+        }
+        let old = self.old.take()?;
+        self.handed_out = Some(self.salvaged(old.clone()));
+        Some(old)
+    }
+
+    /// There is no old value that would do: the call ends with the origin's error.
+    pub(crate) fn gave_nothing(&mut self) {
         self.end(Outcome::NotStored(NotStored::Failed));
     }
 
@@ -263,9 +367,29 @@ impl Flow {
         self.end(Outcome::Bypassed(reason));
     }
 
-    fn leads(&mut self, lead: Lead, then: Stage) -> Stage {
+    fn caller(&self) -> Caller {
+        let alone = self.call.policy.single_flight != SingleFlight::Fleet;
+        let broken = self.call.engine.is_broken(crate::broken::Rule::Join);
+        Caller {
+            called: self.called,
+            seen: self.seen.load_token(),
+            trusting: self.unanswered || alone || broken,
+        }
+    }
+
+    fn after_look_up(&self) -> Stage {
+        match self.call.policy.single_flight {
+            SingleFlight::Off => Stage::Alone,
+            SingleFlight::Fleet | SingleFlight::Process => Stage::Join,
+        }
+    }
+
+    fn leads(&mut self, lead: Lead) -> Stage {
         self.lead = Some(lead);
-        then
+        match self.unanswered {
+            true => Stage::Load,
+            false => Stage::Acquire { force: false },
+        }
     }
 
     fn bypass(&self, reason: Bypass) -> Step {
@@ -273,9 +397,272 @@ impl Flow {
         Step::Bypass(reason)
     }
 
-    fn hand_out(&mut self, payload: Bytes, outcome: Outcome) -> Step {
-        self.handed_out = Some((payload.clone(), outcome));
+    fn hand_out(&mut self, found: HandedOut) -> Step {
+        let payload = found.payload.clone();
+        self.handed_out = Some(found);
         Step::Decode(payload)
+    }
+
+    fn salvaged(&self, payload: Bytes) -> HandedOut {
+        HandedOut {
+            payload,
+            outcome: Outcome::StaleIfError,
+            since: self.called,
+        }
+    }
+
+    /// The old value, for a caller that has waited for the new one long enough.
+    fn impatient(&mut self) -> Option<HandedOut> {
+        self.call.policy.soft_timeout?;
+        let old = self.old.take()?;
+        Some(HandedOut {
+            outcome: Outcome::Stale,
+            ..self.salvaged(old)
+        })
+    }
+
+    async fn look_up(
+        &mut self,
+        engine: &Arc<Engine>,
+        key: &Key,
+        identity: TypeIdentity,
+    ) -> Option<Step> {
+        if engine.unconfirmed.covers(key) {
+            engine.confirm_in_background();
+            return self.missed(Miss::Unconfirmed);
+        }
+        let since = Moment::now();
+        match self.budget.spend(engine.store.get(key)).await {
+            Err(error) => self.missed(Miss::Store(error.kind())),
+            Ok(None) => {
+                self.seen = Seen::default();
+                self.missed(Miss::Absent)
+            }
+            Ok(Some(envelope)) => self.look_at(&envelope, since, key, identity, Outcome::Hit),
+        }
+    }
+
+    /// What an envelope from the store is good for.
+    fn look_at(
+        &mut self,
+        envelope: &Bytes,
+        since: Moment,
+        key: &Key,
+        identity: TypeIdentity,
+        outcome: Outcome,
+    ) -> Option<Step> {
+        let now = self.call.engine.store.now(key);
+        let (seen, sight) = Seen::look(envelope, key, identity, now);
+        self.seen = seen;
+        let found = |payload, outcome| HandedOut {
+            payload,
+            outcome,
+            since,
+        };
+        match sight {
+            Err(rejected) => self.missed(Miss::Rejected(rejected)),
+            Ok(Sight::Fresh { payload, left }) => {
+                let early = self.call.detachable
+                    && self.seen.is_due_early(left, self.call.policy.early_refresh);
+                self.serve(found(payload, outcome), early, key, identity)
+            }
+            Ok(Sight::Stale { payload, by }) if by < self.call.stale.while_revalidate => {
+                self.serve(found(payload, Outcome::Stale), true, key, identity)
+            }
+            Ok(Sight::Stale { payload, by }) if by < self.call.stale.if_error => {
+                if self.seen.is_throttled(now) {
+                    let found = found(payload, Outcome::StaleIfError);
+                    return self.serve(found, false, key, identity);
+                }
+                self.old = Some(payload);
+                self.missed(Miss::Expired)
+            }
+            Ok(Sight::Stale { .. } | Sight::Dead) => self.missed(Miss::Expired),
+        }
+    }
+
+    /// Serves what was found, and refreshes it in the background if nobody else does.
+    fn serve(
+        &mut self,
+        found: HandedOut,
+        refresh: bool,
+        key: &Key,
+        identity: TypeIdentity,
+    ) -> Option<Step> {
+        let engine = &self.call.engine;
+        let due = refresh
+            && self.call.detachable
+            && self.lead.is_none()
+            && !self.seen.is_busy(engine.store.now(key));
+        let lead = due.then(|| engine.flights.background(key, identity));
+        match lead.flatten() {
+            Some(lead) => {
+                self.stage = Stage::Serve(found);
+                Some(Step::Detach(self.detach(lead)))
+            }
+            None => Some(self.hand_out(found)),
+        }
+    }
+
+    fn missed(&mut self, miss: Miss) -> Option<Step> {
+        self.record(Event::Missed(miss));
+        match miss {
+            Miss::Store(kind) => {
+                self.unanswered = true;
+                self.unleased = NotStored::Store(kind);
+            }
+            Miss::Unconfirmed => {
+                self.unanswered = true;
+                self.unleased = NotStored::Unconfirmed;
+            }
+            Miss::Rejected(Rejected::OtherType) => {
+                self.call.stats.advise(Advice::OtherType, || {
+                    "the entry under this key holds another type: if two functions share the \
+                     template, give each its own; after a deploy that changed the type this is \
+                     expected once per entry"
+                        .to_owned()
+                });
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Asks for the lease. Leaves the stage at what comes next.
+    async fn acquire(
+        &mut self,
+        engine: &Arc<Engine>,
+        key: &Key,
+        identity: TypeIdentity,
+        force: bool,
+    ) -> Option<Step> {
+        let request = Acquire {
+            token: Token::random(),
+            identity,
+            lease: self.call.policy.lease,
+            hold: self.call.hold,
+            rejected: self.seen.stamp(),
+            force,
+        };
+        let since = Moment::now();
+        self.stage = Stage::Load;
+        match Leased::acquire(engine, &mut self.budget, key, &request).await {
+            Ok(Asked::Granted(leased)) => {
+                self.record(Event::Leased);
+                self.leased = Some(leased);
+                None
+            }
+            Ok(Asked::Other(Acquired::Value(envelope))) => {
+                // If it is of no use, it is rejected and leased the next time.
+                self.stage = Stage::Acquire { force: false };
+                self.look_at(&envelope, since, key, identity, Outcome::Hit)
+            }
+            Ok(Asked::Other(Acquired::Busy { kind, token, .. })) => {
+                let fleet = self.call.policy.single_flight == SingleFlight::Fleet;
+                if fleet && kind == LeaseKind::Load && !self.again {
+                    self.stage = Stage::Watch(token);
+                }
+                None
+            }
+            Ok(Asked::Other(Acquired::Granted(_))) => None,
+            Err(error) => {
+                self.unleased = NotStored::Store(error.kind());
+                self.advise(&error);
+                None
+            }
+        }
+    }
+
+    /// Waits until the lease of another process has come to something. Leaves the stage at what
+    /// comes next.
+    async fn watch(
+        &mut self,
+        engine: &Arc<Engine>,
+        key: &Key,
+        identity: TypeIdentity,
+        mut token: Token,
+    ) -> Option<Step> {
+        if let Some(lead) = &self.lead {
+            lead.delay();
+        }
+        let policy = self.call.policy;
+        // A little less than the waiters of this process wait for us.
+        let wait = self.seen.patience().unwrap_or(policy.wait);
+        let wait = wait.min(policy.wait - policy.wait / 8);
+        let patience = self.patience.or_else(|| Instant::now().checked_add(wait));
+        self.patience = patience;
+        self.stage = Stage::Acquire { force: false };
+        for attempt in 0.. {
+            let since = Moment::now();
+            let read = timeout(policy.timeout, engine.store.get_watched(key)).await;
+            let Ok(Ok((found, mut change))) = read else {
+                self.record(Event::GaveUp);
+                self.stage = Stage::Load;
+                return None;
+            };
+            let Some(envelope) = found else {
+                // Deleted. Whoever asks first loads.
+                self.seen = Seen::default();
+                return None;
+            };
+            let now = engine.store.now(key);
+            let (seen, sight) = Seen::look(&envelope, key, identity, now);
+            self.seen = seen;
+            let stale = self.call.stale.while_revalidate;
+            match sight {
+                Ok(Sight::Fresh { payload, .. }) => {
+                    return Some(self.hand_out(HandedOut {
+                        payload,
+                        outcome: Outcome::Joined,
+                        since,
+                    }));
+                }
+                Ok(Sight::Stale { payload, by }) if by < stale => {
+                    return Some(self.hand_out(HandedOut {
+                        payload,
+                        outcome: Outcome::Stale,
+                        since,
+                    }));
+                }
+                _ => {}
+            }
+            if seen.has_ended(token) {
+                return self.left_alone(seen.is_throttled(now));
+            }
+            match seen.load_token().filter(|_| seen.is_busy(now)) {
+                Some(current) => token = current,
+                // Given up, or not renewed: whoever asks first takes over.
+                None => return None,
+            }
+            let rest = patience.map(|patience| patience.saturating_duration_since(Instant::now()));
+            let pause = match change.is_told() {
+                true => TOLD.wait(attempt, random()),
+                false => UNTOLD.wait(attempt, random()),
+            };
+            if rest.is_some_and(|rest| rest.is_zero()) {
+                break;
+            }
+            let pause = pause.min(seen.left(now)).min(rest.unwrap_or(pause));
+            let _ = timeout(pause, change.happened()).await;
+        }
+        self.record(Event::GaveUp);
+        self.again = true;
+        None
+    }
+
+    /// The load waited for has ended without a value: everyone loads at once, never one after
+    /// another. But who has an old value, while loads fail, is content with that.
+    fn left_alone(&mut self, failing: bool) -> Option<Step> {
+        self.again = true;
+        if let Some(lead) = &self.lead {
+            lead.land(match failing {
+                true => Landing::Failed(None),
+                false => Landing::Nothing,
+            });
+        }
+        let old = self.old.take_if(|_| failing)?;
+        let old = self.salvaged(old);
+        Some(self.hand_out(old))
     }
 
     /// Waits for a landing. However many leaders go away one after another, the waits for them
@@ -285,7 +672,10 @@ impl Flow {
             // Without timers nobody could stop waiting.
             return Ok(Landing::Nothing);
         }
-        let wait = self.call.policy.wait;
+        let soft = self.old.as_ref().and(self.call.policy.soft_timeout);
+        let wait = soft.map_or(self.call.policy.wait, |soft| {
+            soft.min(self.call.policy.wait)
+        });
         match self.patience.or_else(|| Instant::now().checked_add(wait)) {
             Some(patience) => {
                 self.patience = Some(patience);
@@ -296,32 +686,39 @@ impl Flow {
         }
     }
 
-    async fn look_up(
-        &mut self,
-        engine: &Arc<Engine>,
-        key: &Key,
-        identity: TypeIdentity,
-    ) -> Result<Bytes, Miss> {
-        let found = if engine.unconfirmed.covers(key) {
-            engine.confirm_in_background();
-            Err(Miss::Unconfirmed)
-        } else {
-            let found = engine.look_up(&mut self.budget, key, identity).await;
-            found.unwrap_or_else(|error| Err(Miss::Store(error.kind())))
-        };
-        if let Err(miss) = found {
-            self.record(Event::Missed(miss));
-            self.unanswered = matches!(miss, Miss::Store(_) | Miss::Unconfirmed);
-            if miss == Miss::Rejected(Rejected::OtherType) {
-                self.call.stats.advise(Advice::OtherType, || {
-                    "the entry under this key holds another type: if two functions share the \
-                     template, give each its own; after a deploy that changed the type this is \
-                     expected once per entry"
-                        .to_owned()
-                });
-            }
-        }
-        found
+    fn start(&mut self, engine: &Arc<Engine>, key: Key, lead: Lead) -> Run {
+        self.record(Event::Load);
+        let token = self.leased.as_ref().map(Leased::token);
+        self.started = Some((Instant::now(), lead.start(token)));
+        self.lead = Some(lead);
+        let policy = &self.call.policy;
+        let upkeep = self
+            .leased
+            .as_ref()
+            .and_then(|leased| leased.upkeep(policy.lease, policy.timeout));
+        Loading::new(engine.id(), key).run(upkeep)
+    }
+
+    /// Whether the load goes on in the background if it takes too long.
+    fn may_detach(&self) -> bool {
+        self.call.detachable
+            && self.old.is_some()
+            && self.leased.is_some()
+            && self.call.policy.soft_timeout.is_some()
+    }
+
+    /// The load as a flow of its own.
+    fn detach(&mut self, lead: Lead) -> Box<Self> {
+        self.record(Event::Detached);
+        Box::new(Self {
+            control: None,
+            lead: Some(lead),
+            leased: self.leased.take(),
+            seen: self.seen,
+            again: true,
+            detached: true,
+            ..Self::new(self.call.clone())
+        })
     }
 
     async fn fill(&mut self, lead: &Lead, verdict: Verdict) -> Result<(), NotStored> {
@@ -334,15 +731,14 @@ impl Flow {
                 return Err(NotStored::Refused);
             }
         };
-        let Ok((key, identity)) = &self.call.at else {
+        let (Ok((key, identity)), Some((started, since))) = (&self.call.at, self.started) else {
             return Err(NotStored::Refused);
         };
         let engine = &self.call.engine;
-        let cost = self
-            .load_started
-            .map_or(Duration::ZERO, |start| start.elapsed());
-        let sealed = Engine::seal(encoded, key, *identity, cost);
-        lead.land(Landing::Value(sealed.payload));
+        let encoded = encoded.jittered(self.call.policy.jitter);
+        let sealed = engine.seal(encoded, key, *identity, started.elapsed());
+        let payload = sealed.payload;
+        lead.land(Landing::Value { payload, since });
         if sealed.envelope.len() > engine.value_limit {
             let size = sealed.envelope.len();
             let limit = engine.value_limit;
@@ -354,37 +750,41 @@ impl Flow {
             });
             return Err(NotStored::TooLarge);
         }
-        let Some(_fill) = lead.fill() else {
-            return Err(NotStored::Fenced);
-        };
         if engine.unconfirmed.covers(key) {
             return Err(NotStored::Unconfirmed);
         }
-        let put = engine.store.put(key, sealed.envelope, sealed.ttl);
-        let stored = self.budget.spend(put).await;
-        stored.map_err(|error| {
-            // Outages are reported where they begin and end.
-            let outage = [StoreErrorKind::Unavailable, StoreErrorKind::Timeout];
-            if !outage.contains(&error.kind()) {
-                let advice = || format!("the store does not take values: {error}");
-                self.call.stats.advise(Advice::Store(error.kind()), advice);
+        let Some(leased) = self.leased.take() else {
+            return Err(self.unleased);
+        };
+        match leased
+            .fill(&mut self.budget, sealed.envelope, sealed.ttl)
+            .await
+        {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(NotStored::Fenced),
+            Err(error) => {
+                self.advise(&error);
+                Err(NotStored::Store(error.kind()))
             }
-            NotStored::Store(error.kind())
-        })
+        }
     }
 
-    /// A refresh that has nothing to store leaves nothing behind: what the entry holds is outdated.
-    async fn discard_outdated(&mut self, reason: NotStored) {
-        let refreshed = self.control.as_ref().map(Control::mode) == Some(Mode::Refresh);
-        let replaced = matches!(reason, NotStored::Fenced | NotStored::Store(_));
-        if let (true, false, Ok((key, _))) = (refreshed, replaced, &self.call.at) {
-            let keys = std::slice::from_ref(key);
-            // Unconfirmed, it is repeated in the background.
-            let _ = self.call.engine.invalidate(&mut self.budget, keys).await;
+    fn advise(&self, error: &crate::error::StoreError) {
+        // Outages are reported where they begin and end.
+        let outage = [StoreErrorKind::Unavailable, StoreErrorKind::Timeout];
+        if !outage.contains(&error.kind()) {
+            let advice = || format!("the store does not take values: {error}");
+            self.call.stats.advise(Advice::Store(error.kind()), advice);
         }
     }
 
     fn end(&mut self, outcome: Outcome) {
+        if self.detached {
+            if outcome == Outcome::NotStored(NotStored::Failed) {
+                self.record(Event::Failed);
+            }
+            return;
+        }
         self.record(Event::Ended(outcome));
         tracing::debug!(
             target: "cache",

@@ -53,9 +53,7 @@ impl Drop for Unacknowledged<'_> {
 impl Engine {
     /// Deletes entries without waiting for it; until it is confirmed the keys are bypassed.
     pub(crate) fn invalidate_in_background(self: &Arc<Self>, keys: &[Key]) {
-        for key in keys {
-            self.flights.cut(key);
-        }
+        self.fence(keys);
         self.unconfirmed.add(keys);
         self.confirm_in_background();
     }
@@ -100,16 +98,11 @@ impl Engine {
             return true;
         }
         let since = self.unconfirmed.tick();
-        let mut batch = self.unconfirmed.batch();
-        // A fill on its way might arrive after the deletion: its key waits until it has landed.
-        batch.retain(|key| self.flights.fence(key).is_quiet());
-        if batch.is_empty() {
-            return false;
-        }
+        let batch = self.unconfirmed.batch();
         let deleted = timeout(PATIENCE, self.store.delete(&batch)).await;
         let confirmed = matches!(deleted, Ok(Ok(_)));
         if confirmed {
-            self.deleted(&batch);
+            self.fence(&batch);
             self.unconfirmed.remove(&batch, since);
         }
         confirmed
@@ -118,7 +111,7 @@ impl Engine {
     /// Deletes the entries of this namespace whose key matches `pattern`; how many there were.
     /// Takes as long as it takes: there may be millions of keys to look through.
     pub(crate) async fn clear(&self, pattern: &str) -> Result<u64, StoreError> {
-        self.flights.cut_all().quiet().await;
+        self.flights.fence_all();
         let pattern = format!("{}:{pattern}", self.namespace);
         let cleared = self.store.clear(&pattern).await;
         self.flights.fence_all();

@@ -5,10 +5,14 @@
 //! origin. [`engine`] is what all calls of one cache share.
 
 mod budget;
+mod early;
 mod engine;
 mod get_or_load;
 mod invalidation;
+mod leased;
+mod sight;
 
 pub(crate) use budget::Budget;
-pub(crate) use engine::{Engine, WriteOrder};
+pub(crate) use engine::Engine;
 pub(crate) use get_or_load::{Call, Flow, Step};
+pub(crate) use leased::Leased;

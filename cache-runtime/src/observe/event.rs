@@ -10,6 +10,10 @@ use crate::error::StoreErrorKind;
 pub enum Event {
     /// A look-up found nothing to serve.
     Missed(Miss),
+    /// The caller has the lease: it loads for the whole fleet.
+    Leased,
+    /// A load goes on in the background.
+    Detached,
     /// The caller waits for another caller's load.
     Waited,
     /// The load waited for was abandoned or took too long.
@@ -18,6 +22,8 @@ pub enum Event {
     Load,
     /// The value is stored.
     Filled,
+    /// The load has failed, and its caller gets an old value, or it ran in the background.
+    Failed,
     /// The call is over.
     Ended(Outcome),
 }
@@ -28,6 +34,8 @@ pub enum Event {
 pub enum Miss {
     /// There is no entry.
     Absent,
+    /// The value is no longer fresh.
+    Expired,
     /// There is something, but not an intact entry of this key and type.
     Rejected(Rejected),
     /// The payload does not decode to the type.

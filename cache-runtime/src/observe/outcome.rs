@@ -10,7 +10,12 @@ use crate::error::StoreErrorKind;
 pub enum Outcome {
     /// From the store.
     Hit,
-    /// By the load of another caller in this process.
+    /// From the store, no longer fresh: a load in the background replaces it
+    /// (`stale_while_revalidate`), or has taken too long for the caller (`soft_timeout`).
+    Stale,
+    /// From the store, no longer fresh, because the load failed (`stale_if_error`).
+    StaleIfError,
+    /// By the load of another caller, in this process or another.
     Joined,
     /// By the origin; the value is stored.
     Loaded,
@@ -40,6 +45,8 @@ pub enum NotStored {
     Refused,
     /// The entry was invalidated or replaced while the origin ran.
     Fenced,
+    /// Another caller has the lease: it loads, or writes, and stores what comes of it.
+    Leased,
     /// An invalidation of this key is not confirmed yet: until then this process does not use
     /// the entry.
     Unconfirmed,
@@ -67,6 +74,8 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hit => f.pad("hit"),
+            Self::Stale => f.pad("stale"),
+            Self::StaleIfError => f.pad("stale, the load failed"),
             Self::Joined => f.pad("joined"),
             Self::Loaded => f.pad("loaded"),
             Self::NotStored(reason) => f.pad(&format!("loaded, not stored: {reason}")),
@@ -86,6 +95,7 @@ impl fmt::Display for NotStored {
             Self::TooLarge => f.write_str("too large"),
             Self::Refused => f.write_str("would not read back"),
             Self::Fenced => f.write_str("invalidated meanwhile"),
+            Self::Leased => f.write_str("another caller stores it"),
             Self::Unconfirmed => f.write_str("an invalidation is not confirmed"),
             Self::Store(kind) => f.write_str(kind.as_str()),
         }

@@ -66,6 +66,10 @@ counters! {
     calls,
     /// Calls served from the store.
     hits,
+    /// Calls served an old value, while a load replaces it or because the load failed.
+    stale,
+    /// Loads in the background.
+    refreshes,
     /// Calls served by another caller's load.
     joined,
     /// Runs of the origin, bypassed calls included.
@@ -74,8 +78,10 @@ counters! {
     stored,
     /// Calls that did not ask the cache.
     bypassed,
-    /// Look-ups that found no entry.
+    /// Look-ups that found no entry, or one without a value.
     absent,
+    /// Look-ups that found a value too old to be served.
+    expired,
     /// Look-ups that found an entry of another type, or of this type under another layout.
     other_type,
     /// Look-ups that found something that is not an intact entry of this key: garbage, truncated,
@@ -93,6 +99,8 @@ counters! {
     refused,
     /// Loaded values dropped because the entry was invalidated meanwhile.
     fenced,
+    /// Loaded values that were not stored because another caller had the lease.
+    outpaced,
     /// Loaded values that the store did not take.
     unfilled,
     /// Store operations that ran out of the call's budget.
@@ -215,9 +223,12 @@ impl SiteStats {
         match event {
             Event::Load => add(&c.loads),
             Event::Filled => add(&c.stored),
-            Event::Waited | Event::GaveUp => {}
+            Event::Detached => add(&c.refreshes),
+            Event::Failed => add(&c.failed),
+            Event::Leased | Event::Waited | Event::GaveUp => {}
             Event::Missed(miss) => match miss {
                 Miss::Absent | Miss::Rejected(Rejected::NoValue) => add(&c.absent),
+                Miss::Expired => add(&c.expired),
                 Miss::Undecodable | Miss::Rejected(Rejected::OtherType) => add(&c.other_type),
                 Miss::Rejected(_) => add(&c.rejected),
                 Miss::Unconfirmed => add(&c.unanswered),
@@ -230,6 +241,7 @@ impl SiteStats {
                 add(&c.calls);
                 match outcome {
                     Outcome::Hit => add(&c.hits),
+                    Outcome::Stale | Outcome::StaleIfError => add(&c.stale),
                     Outcome::Joined => add(&c.joined),
                     Outcome::Loaded | Outcome::NotCalled => {}
                     Outcome::Bypassed(_) => add(&c.bypassed),
@@ -241,6 +253,7 @@ impl SiteStats {
                         NotStored::TooLarge => add(&c.too_large),
                         NotStored::Refused => add(&c.refused),
                         NotStored::Fenced => add(&c.fenced),
+                        NotStored::Leased => add(&c.outpaced),
                         NotStored::Unconfirmed => add(&c.unfilled),
                         NotStored::Store(kind) => {
                             add(&c.unfilled);

@@ -19,7 +19,7 @@
 //! and one with a write attribute
 //!
 //! ```text
-//! let mut write = Write::new();
+//! let mut write = Write::new(); // `#[updates]`: Write::updating()
 //! let entry = write.entry(|| get_user_entry(Clone::clone(&id)));
 //! write.target(&entry);
 //! write.tag(|key| key.text("org:").field(format_args!("{}", org)));
@@ -33,18 +33,35 @@
 //! out
 //! ```
 //!
+//! A body that may run in the background owns its arguments: `plan.get_or_refresh(load)`, where `load` is
+//!
+//! ```text
+//! move || {
+//!     let name = Own::new(&name).own();
+//!     async move {
+//!         let (name,) = (name.argument(),);
+//!         …
+//!     }
+//! }
+//! ```
+//!
 //! An `Entry` is `'static`: lifetimes in the return type are `'static` in the type of the entry.
 
 mod argument;
+mod checked;
+mod owned;
 mod plan;
 mod probe;
 mod write;
 
 pub use argument::{Arg, KeyArgument};
+pub use checked::checked;
+pub use owned::{Keepable, Own, OwnReference, OwnUnkeepable, OwnValue, Owned, Value};
 pub use plan::{KeyPlan, Plan};
 pub use probe::{Cacheable, Errors, OptionValue, Probe, Returns, Sharing, Success};
 pub use write::Write;
 
 pub use crate::entry::Staged;
 pub use crate::key::KeyBuilder;
+pub use crate::policy::Policy;
 pub use crate::site::Site;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{OptionValue, Returns, Sharing};
 use crate::cache::Cache;
+use crate::call::Run;
 use crate::codec::{Codec, MessagePack, TypeIdentity, type_identity};
 use crate::entry::{Core, Entry};
 use crate::error::CacheError;
@@ -110,6 +111,19 @@ impl<S: Returns, C> Plan<S, C> {
         }
     }
 
+    /// After the time to live, serves the old value this long while a load in the background
+    /// replaces it.
+    pub fn stale_while_revalidate(mut self, span: Duration) -> Self {
+        self.rules.stale.while_revalidate = span;
+        self
+    }
+
+    /// After the time to live, serves the old value this long if the load fails.
+    pub fn stale_if_error(mut self, span: Duration) -> Self {
+        self.rules.stale.if_error = span;
+        self
+    }
+
     /// Another policy than the cache's.
     pub fn policy(mut self, policy: &Policy) -> Self {
         self.policy = Some(*policy);
@@ -134,44 +148,143 @@ impl<S: Returns, C: Codec> Plan<S, C> {
     ///
     /// The thin typed loop around the [`Flow`], which knows what comes when.
     pub async fn get_or_load<F: Future<Output = S::Out>>(self, origin: F) -> S::Out {
-        let rules = self.rules;
-        let sharing = self.sharing;
-        let mut flow = Flow::new(self.call());
-        let loading = loop {
+        let (rules, sharing) = (self.rules, self.sharing);
+        let mut flow = Flow::new(self.call(false));
+        loop {
+            match Self::decide(&mut flow, sharing).await {
+                Decision::Done(out) => return out,
+                Decision::Load(run) => {
+                    let out = run.of(origin).await;
+                    return Self::finish(flow, rules, sharing, out).await;
+                }
+                Decision::Bypass(reason) => {
+                    let out = origin.await;
+                    flow.bypassed(reason);
+                    return out;
+                }
+                // Only asked for below.
+                Decision::Detach(_) => {}
+            }
+        }
+    }
+
+    /// The same for an origin that owns its arguments, and so can be run in the background.
+    pub async fn get_or_refresh<L, F>(self, load: L) -> S::Out
+    where
+        L: Fn() -> F,
+        F: Future<Output = S::Out> + Send + 'static,
+        S: 'static,
+        C: 'static,
+    {
+        let (rules, sharing) = (self.rules, self.sharing);
+        let mut flow = Flow::new(self.call(true));
+        loop {
+            match Self::decide(&mut flow, sharing).await {
+                Decision::Done(out) => return out,
+                Decision::Load(run) => {
+                    let out = run.of(load()).await;
+                    return Self::finish(flow, rules, sharing, out).await;
+                }
+                Decision::Bypass(reason) => {
+                    let out = load().await;
+                    flow.bypassed(reason);
+                    return out;
+                }
+                Decision::Detach(flow) => {
+                    let engine = flow.engine().clone();
+                    engine.detach(Self::refresh(flow, rules, sharing, load()));
+                }
+            }
+        }
+    }
+
+    /// Goes on until the origin is needed.
+    async fn decide(flow: &mut Flow, sharing: Sharing<S::Out>) -> Decision<S::Out> {
+        loop {
             match flow.next().await {
                 Step::Decode(payload) => match C::decode(&payload) {
                     Ok(value) => {
                         flow.served();
-                        return S::join(value);
+                        return Decision::Done(S::join(value));
                     }
                     Err(_) => flow.undecodable(),
                 },
                 Step::Fail(error) => match (sharing.unshare)(&error) {
                     Some(out) => {
                         flow.shared_failure();
-                        return out;
+                        return Decision::Done(out);
                     }
                     None => flow.undecodable(),
                 },
-                Step::Load(loading) => break loading,
-                Step::Bypass(reason) => {
-                    let out = origin.await;
-                    flow.bypassed(reason);
-                    return out;
-                }
+                Step::Load(run) => return Decision::Load(run),
+                Step::Detach(flow) => return Decision::Detach(flow),
+                Step::Bypass(reason) => return Decision::Bypass(reason),
             }
-        };
-        match S::split(loading.run(origin).await) {
+        }
+    }
+
+    /// What comes of a load, for its caller.
+    async fn finish(
+        mut flow: Flow,
+        rules: Rules<S::Value>,
+        sharing: Sharing<S::Out>,
+        out: S::Out,
+    ) -> S::Out {
+        match S::split(out) {
             Ok(value) => {
                 let verdict = rules.judge::<C>(&value);
                 flow.loaded(verdict).await;
                 S::join(value)
             }
             Err(out) => {
-                flow.failed((sharing.share)(&out));
-                out
+                let old = flow.failed((sharing.share)(&out)).await;
+                match old.and_then(|old| C::decode(&old).ok()) {
+                    Some(value) => {
+                        flow.served();
+                        S::join(value)
+                    }
+                    None => {
+                        flow.gave_nothing();
+                        out
+                    }
+                }
             }
         }
+    }
+
+    /// A load in the background.
+    async fn refresh(
+        mut flow: Box<Flow>,
+        rules: Rules<S::Value>,
+        sharing: Sharing<S::Out>,
+        origin: impl Future<Output = S::Out> + Send,
+    ) {
+        let Some(run) = flow.begin().await else {
+            return;
+        };
+        // Judged in one go: neither the value nor the error has to be `Send`.
+        let judge = |out| match S::split(out) {
+            Ok(value) => Ok(rules.judge::<C>(&value)),
+            Err(out) => Err((sharing.share)(&out)),
+        };
+        match judge(run.of(origin).await) {
+            Ok(verdict) => flow.loaded(verdict).await,
+            Err(error) => {
+                flow.failed(error).await;
+                flow.gave_nothing();
+            }
+        }
+    }
+
+    /// The same for a body that may run in the background: `load` makes a load each time it is called.
+    pub async fn get_or_refresh<L, F>(self, load: L) -> S::Out
+    where
+        L: Fn() -> F,
+        F: Future<Output = S::Out> + Send + 'static,
+        S::Out: Send,
+    {
+        // Only when it is polled, so that a hit makes no load.
+        self.get_or_load(async move { load().await }).await
     }
 
     /// The entry of this key.
@@ -179,7 +292,9 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         let rules = self.rules;
         let (cache, at) = self.place();
         Entry::new(Core {
-            timeout: self.policy.unwrap_or(cache.engine().policy).timeout,
+            policy: self.policy.unwrap_or(cache.engine().policy),
+            stale: rules.stale,
+            hold: rules.hold(),
             engine: cache.engine().clone(),
             at,
             ttl: None,
@@ -188,7 +303,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         })
     }
 
-    fn call(&self) -> Call {
+    fn call(&self, detachable: bool) -> Call {
         let (cache, at) = self.place();
         let engine = cache.engine().clone();
         let stats = engine.stats.of(self.site, self.scope);
@@ -204,6 +319,9 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         };
         Call {
             policy: self.policy.unwrap_or(engine.policy),
+            stale: self.rules.stale,
+            hold: self.rules.hold(),
+            detachable,
             engine,
             stats,
             at,
@@ -230,6 +348,15 @@ impl<S: Returns, C> fmt::Debug for Plan<S, C> {
             .field("key", &self.key)
             .finish_non_exhaustive()
     }
+}
+
+/// What the typed caller has to do.
+enum Decision<R> {
+    /// Return this.
+    Done(R),
+    Load(Run),
+    Detach(Box<Flow>),
+    Bypass(Bypass),
 }
 
 /// A key to be rendered: from a template, or from the function's path and arguments.

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::Cache;
+use crate::codec::TypeIdentity;
 use crate::entry::{Entry, Staged};
 use crate::error::CacheError;
-use crate::flow::{Budget, Engine, WriteOrder};
+use crate::flow::{Budget, Engine, Leased};
 use crate::key::{Key, KeyBuilder};
-use crate::single_flight::Moment;
+use crate::lease::{Acquire, Grant, Release, Token};
+use crate::policy::Policy;
 
 /// One run of a writing function, and the entries it makes outdated.
 ///
@@ -17,24 +19,38 @@ use crate::single_flight::Moment;
 /// `only_ok` they are left alone. A failed cache operation never changes the function's result: it
 /// is repeated in the background, and until then this process bypasses the cache for those keys.
 ///
-/// A value is written through only if no other write of the same entry ended while this one ran:
-/// in which order the two reached the origin is not known, so the entry is deleted.
+/// A value is written through only if nothing else happened to its entry since an intent was left
+/// in it before the body began: which of two writes the origin holds is not known here. So an entry
+/// whose key shows only in what the body returns is deleted.
 #[derive(Debug)]
 #[must_use]
 pub struct Write {
     cache: Option<Cache>,
+    updating: bool,
     only_ok: bool,
-    // When the first poll of the body was.
-    began: Option<Moment>,
+    // Whether the body has been polled.
+    began: bool,
     targets: Vec<Target>,
+    intents: Vec<Leased>,
     staged: Vec<Staged>,
+    // What the intents took of the budget.
+    spent: Duration,
 }
 
 #[derive(Debug)]
 struct Target {
     engine: Arc<Engine>,
     key: Key,
+    /// Of an entry; a tag has none.
+    entry: Option<OfEntry>,
     timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct OfEntry {
+    identity: TypeIdentity,
+    policy: Policy,
+    hold: Duration,
 }
 
 impl Default for Write {
@@ -44,15 +60,25 @@ impl Default for Write {
 }
 
 impl Write {
-    /// A write that has not started.
+    /// A write that has not started and leaves its entries empty.
     pub fn new() -> Self {
         Self {
             cache: None,
+            updating: false,
             only_ok: false,
-            began: None,
+            began: false,
             targets: Vec::new(),
+            intents: Vec::new(),
             staged: Vec::new(),
+            spent: Duration::ZERO,
         }
+    }
+
+    /// A write that has not started and is to store new values.
+    pub fn updating() -> Self {
+        let mut write = Self::new();
+        write.updating = true;
+        write
     }
 
     /// The cache of the tags, and of entries whose functions name none.
@@ -78,33 +104,68 @@ impl Write {
     /// The write makes this entry outdated.
     pub fn target<R>(&mut self, entry: &Entry<R>) {
         let core = entry.core();
-        let key = core.at.clone().map(|(key, _)| key);
-        self.outdates(&core.engine, core.timeout, key);
+        match &core.at {
+            Ok((key, identity)) => self.targets.push(Target {
+                engine: core.engine.clone(),
+                key: key.clone(),
+                entry: Some(OfEntry {
+                    identity: *identity,
+                    policy: core.policy,
+                    hold: core.hold,
+                }),
+                timeout: core.policy.timeout,
+            }),
+            Err(error) => nothing_to_do(error),
+        }
     }
 
     /// The write makes all entries with this tag outdated.
     pub fn tag(&mut self, render: impl FnOnce(KeyBuilder) -> KeyBuilder) {
         let cache = self.cache.clone().unwrap_or_else(Cache::current);
-        let key = cache.tag_key(render).map_err(CacheError::from);
-        self.outdates(cache.engine(), cache.engine().policy.timeout, key);
-    }
-
-    fn outdates(&mut self, engine: &Arc<Engine>, timeout: Duration, key: Result<Key, CacheError>) {
-        match key {
+        let engine = cache.engine();
+        match cache.tag_key(render) {
             Ok(key) => self.targets.push(Target {
                 engine: engine.clone(),
                 key,
-                timeout,
+                entry: None,
+                timeout: engine.policy.timeout,
             }),
-            // Nothing is ever stored under a key that cannot be rendered.
-            Err(error) => tracing::debug!(target: "cache", %error, "nothing to invalidate"),
+            Err(error) => nothing_to_do(&error.into()),
         }
     }
 
     /// Runs the body. From its first poll on, the entries count as outdated.
     pub async fn run<F: Future>(&mut self, body: F) -> F::Output {
-        self.began = Some(Moment::next());
+        if self.updating {
+            self.intend().await;
+        }
+        self.began = true;
         body.await
+    }
+
+    /// Leaves an intent in every entry: what it holds stays readable, and nothing is filled.
+    async fn intend(&mut self) {
+        let total = self.budget();
+        let mut budget = self.budget();
+        for target in &self.targets {
+            let Some(entry) = &target.entry else { continue };
+            let request = Acquire {
+                token: Token::random(),
+                identity: entry.identity,
+                lease: entry.policy.lease,
+                hold: entry.hold,
+                rejected: None,
+                force: true,
+            };
+            let engine = &target.engine;
+            match Leased::intend(engine, &mut budget, &target.key, &request).await {
+                Ok(intent) => self.intents.push(intent),
+                Err(error) => {
+                    tracing::debug!(target: "cache", key = %target.key, %error, "no intent");
+                }
+            }
+        }
+        self.spent = total.left().saturating_sub(budget.left());
     }
 
     /// Writes this value through, instead of deleting its entry.
@@ -117,11 +178,13 @@ impl Write {
         // From now on the entries are outdated, even if the caller goes away.
         self.only_ok = false;
         let mut budget = self.budget();
-        let order = self.began.map_or_else(WriteOrder::last, WriteOrder::since);
         for Staged { core, verdict } in std::mem::take(&mut self.staged) {
             if let Ok((key, identity)) = &core.at {
-                let put = core.engine.put(&mut budget, key, *identity, verdict, order);
-                if let Err(error) = put.await {
+                let intent = self.intent(&core.engine, key);
+                let commit = core
+                    .engine
+                    .commit(&mut budget, key, *identity, verdict, intent);
+                if let Err(error) = commit.await {
                     tracing::debug!(target: "cache", %key, %error, "not written through");
                 }
                 self.targets.retain(|target| !target.is(&core.engine, key));
@@ -133,40 +196,82 @@ impl Write {
     /// The body has failed.
     pub async fn failed(mut self) {
         self.staged.clear();
+        let mut budget = self.budget();
         if self.only_ok {
             self.targets.clear();
+            for intent in std::mem::take(&mut self.intents) {
+                intent.end(&mut budget, Release::Withdrawn).await;
+            }
         }
-        let mut budget = self.budget();
         self.delete(&mut budget).await;
     }
 
-    /// One for all that this write does to the cache.
+    /// What is left of the one budget for all that this write does to the cache.
     fn budget(&self) -> Budget {
         let timeouts = self.targets.iter().map(|target| target.timeout);
-        Budget::new(timeouts.max().unwrap_or_default())
+        Budget::new(
+            timeouts
+                .max()
+                .unwrap_or_default()
+                .saturating_sub(self.spent),
+        )
+    }
+
+    fn intent(&mut self, engine: &Arc<Engine>, key: &Key) -> Option<Grant> {
+        let of_entry = |intent: &&mut Leased| intent.is_of(engine, key);
+        self.intents.iter_mut().find(of_entry).map(Leased::begun)
     }
 
     async fn delete(&mut self, budget: &mut Budget) {
+        for intent in &mut self.intents {
+            // It goes with its entry.
+            intent.begun();
+        }
         while let Some(first) = self.targets.last() {
             let engine = first.engine.clone();
-            let same = |target: &Target| Arc::ptr_eq(&target.engine, &engine);
-            let of_engine = self.targets.iter().filter(|target| same(target));
-            let keys: Vec<Key> = of_engine.map(|target| target.key.clone()).collect();
-            if let Err(error) = engine.invalidate(budget, &keys).await {
-                tracing::debug!(target: "cache", keys = ?keys, %error, "not invalidated yet");
+            let held_off = first.entry.filter(|entry| !entry.policy.hold_off.is_zero());
+            let done = if let Some(entry) = held_off {
+                let key = first.key.clone();
+                let span = entry.policy.hold_off;
+                let done = engine.hold_off(budget, &key, entry.identity, span).await;
+                self.targets.retain(|target| !target.is(&engine, &key));
+                done
+            } else {
+                let same = |target: &Target| {
+                    let holds_off = |entry: &OfEntry| !entry.policy.hold_off.is_zero();
+                    Arc::ptr_eq(&target.engine, &engine)
+                        && !target.entry.as_ref().is_some_and(holds_off)
+                };
+                let of_engine = self.targets.iter().filter(|target| same(target));
+                let keys: Vec<Key> = of_engine.map(|target| target.key.clone()).collect();
+                let done = engine.invalidate(budget, &keys).await;
+                self.targets.retain(|target| !same(target));
+                done
+            };
+            if let Err(error) = done {
+                tracing::debug!(target: "cache", %error, "not invalidated yet");
             }
-            self.targets.retain(|target| !same(target));
         }
     }
 }
 
+/// Nothing is ever stored under a key that cannot be rendered.
+fn nothing_to_do(error: &CacheError) {
+    tracing::debug!(target: "cache", %error, "nothing to invalidate");
+}
+
 impl Drop for Write {
     fn drop(&mut self) {
-        if self.began.is_some() && !self.only_ok {
-            for target in &self.targets {
-                let keys = std::slice::from_ref(&target.key);
-                target.engine.invalidate_in_background(keys);
-            }
+        if !self.began || self.only_ok {
+            // The intents are withdrawn.
+            return;
+        }
+        for intent in &mut self.intents {
+            intent.begun();
+        }
+        for target in &self.targets {
+            let keys = std::slice::from_ref(&target.key);
+            target.engine.invalidate_in_background(keys);
         }
     }
 }

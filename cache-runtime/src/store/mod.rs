@@ -6,31 +6,20 @@
 
 mod memory;
 mod redis;
+mod watchers;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub use self::{memory::MemoryStore, redis::RedisStore};
+pub use self::{memory::MemoryStore, redis::RedisStore, watchers::Change};
 use crate::{
     codec::TypeIdentity,
     error::{StoreError, StoreErrorKind},
     key::Key,
-    lease::{Acquire, Acquired, Grant, Release, Token},
+    lease::{self, Acquire, Acquired, Grant, Release, Token},
 };
-
-/// Hears of the next change of an entry that was read.
-#[derive(Debug)]
-pub struct Change;
-
-impl Change {
-    /// Waits until the store says that the entry has changed, or that it may have without its
-    /// knowledge; forever if this store cannot say. Cancel safe.
-    pub async fn happened(&mut self) {
-        std::future::pending().await
-    }
-}
 
 /// One of the stores. Clones share it.
 #[derive(Debug, Clone)]
@@ -73,82 +62,130 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError`] if the store fails or is full. The lease may have been granted all the same.
-    pub async fn acquire(&self, _key: &Key, _request: &Acquire) -> Result<Acquired, StoreError> {
-        unimplemented!()
+    pub async fn acquire(&self, key: &Key, request: &Acquire) -> Result<Acquired, StoreError> {
+        match self {
+            Self::Memory(store) => {
+                store.alter(key, |entry, now| lease::acquire(entry, now, request))
+            }
+            Self::Redis(store) => store.acquire(key, request).await,
+        }
     }
 
     /// Stores the loaded value if the grant still stands; whether it did. Stamps the creation.
     pub async fn fill(
         &self,
-        _key: &Key,
-        _grant: &Grant,
-        _envelope: Bytes,
-        _ttl: Duration,
+        key: &Key,
+        grant: &Grant,
+        envelope: Bytes,
+        ttl: Duration,
     ) -> Result<bool, StoreError> {
-        unimplemented!()
+        match self {
+            Self::Memory(store) => store.alter(key, |entry, now| {
+                lease::fill(entry, now, &grant.token, &envelope, ttl)
+            }),
+            Self::Redis(store) => store.fill(key, grant, envelope, ttl).await,
+        }
     }
 
     /// Lets the lease stand for this long from now; false if it is gone.
     pub async fn renew(
         &self,
-        _key: &Key,
-        _grant: &Grant,
-        _lease: Duration,
+        key: &Key,
+        grant: &Grant,
+        lease: Duration,
     ) -> Result<bool, StoreError> {
-        unimplemented!()
+        match self {
+            Self::Memory(store) => store.alter(key, |entry, now| {
+                lease::renew(entry, now, &grant.token, lease)
+            }),
+            Self::Redis(store) => store.renew(key, grant, lease).await,
+        }
     }
 
     /// Gives a lease or an intent up, granted or not.
-    pub async fn release(
-        &self,
-        _key: &Key,
-        _token: &Token,
-        _how: Release,
-    ) -> Result<(), StoreError> {
-        unimplemented!()
+    pub async fn release(&self, key: &Key, token: &Token, how: Release) -> Result<(), StoreError> {
+        match self {
+            Self::Memory(store) => store.alter(key, |entry, now| {
+                (lease::release(entry, now, token, how), ())
+            }),
+            Self::Redis(store) => store.release(key, token, how).await,
+        }
     }
 
     /// Marks the entry with a write intent; what is readable stays readable.
-    pub async fn intend(&self, _key: &Key, _request: &Acquire) -> Result<Grant, StoreError> {
-        unimplemented!()
+    pub async fn intend(&self, key: &Key, request: &Acquire) -> Result<Grant, StoreError> {
+        match self {
+            Self::Memory(store) => store.alter(key, |entry, now| {
+                (
+                    lease::intend(entry, now, request),
+                    Grant::pending(request.token),
+                )
+            }),
+            Self::Redis(store) => store.intend(key, request).await,
+        }
     }
 
     /// Stores the written value if the intent still stands, otherwise deletes the entry; whether
     /// it was stored.
     pub async fn commit(
         &self,
-        _key: &Key,
-        _grant: &Grant,
-        _envelope: Bytes,
-        _ttl: Duration,
+        key: &Key,
+        grant: &Grant,
+        envelope: Bytes,
+        ttl: Duration,
     ) -> Result<bool, StoreError> {
-        unimplemented!()
+        match self {
+            Self::Memory(store) => store.alter(key, |entry, now| {
+                lease::commit(entry, now, &grant.token, &envelope, ttl)
+            }),
+            Self::Redis(store) => store.commit(key, grant, envelope, ttl).await,
+        }
     }
 
     /// Ends the freshness of a value and its leases; without a stale span it is deleted.
-    pub async fn expire(&self, _key: &Key) -> Result<(), StoreError> {
-        unimplemented!()
+    pub async fn expire(&self, key: &Key) -> Result<(), StoreError> {
+        match self {
+            Self::Memory(store) => store.alter(key, |entry, now| (lease::expire(entry, now), ())),
+            Self::Redis(store) => store.expire(key).await,
+        }
     }
 
     /// Deletes the entry, and lets nothing be filled for this long.
     pub async fn hold_off(
         &self,
-        _key: &Key,
-        _identity: TypeIdentity,
-        _span: Duration,
+        key: &Key,
+        identity: TypeIdentity,
+        span: Duration,
     ) -> Result<(), StoreError> {
-        unimplemented!()
+        match self {
+            Self::Memory(store) => {
+                store.alter(key, |_, now| (lease::hold_off(now, identity, span), ()))
+            }
+            Self::Redis(store) => store.hold_off(key, identity, span).await,
+        }
     }
 
     /// Reads, and asks to be told when what was read changes.
-    pub async fn get_watched(&self, _key: &Key) -> Result<(Option<Bytes>, Change), StoreError> {
-        unimplemented!()
+    pub async fn get_watched(&self, key: &Key) -> Result<(Option<Bytes>, Change), StoreError> {
+        match self {
+            Self::Memory(store) => Ok(store.get_watched(key)),
+            Self::Redis(store) => store.get_watched(key).await,
+        }
+    }
+
+    /// Whether other processes see what is stored here.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Redis(_))
     }
 
     /// The store's clock, in milliseconds since the Unix epoch; never ahead of it. None as long as
     /// it has not told its time.
-    pub fn now(&self, _key: &Key) -> Option<u64> {
-        unimplemented!()
+    pub fn now(&self, key: &Key) -> Option<u64> {
+        match self {
+            Self::Memory(store) => Some(store.now()),
+            Self::Redis(store) => store.now(key),
+        }
     }
 
     /// Removes entries; how many there were. On Redis one `DEL` for each lane concerned, sent

@@ -7,16 +7,24 @@
 mod glob;
 mod shard;
 
-use std::{collections::hash_map::RandomState, fmt, hash::BuildHasher, sync::Arc, time::Duration};
+use std::{
+    collections::hash_map::RandomState,
+    fmt,
+    hash::BuildHasher,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::shard::Shard;
+use super::watchers::{Change, Watchers};
 use crate::{
     error::{StoreError, StoreErrorKind},
     key::Key,
+    lease::{Effect, Keep},
 };
 
 /// A shard is never smaller than this, lest one large entry push out all its neighbours.
@@ -34,6 +42,10 @@ struct Inner {
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
     capacity: usize,
+    watchers: Arc<Watchers>,
+    // A moment on tokio's clock, and what the system's clock said then.
+    epoch: Instant,
+    epoch_ms: u64,
 }
 
 impl MemoryStore {
@@ -48,6 +60,13 @@ impl MemoryStore {
                 shards: (0..shards).map(|_| Mutex::new(Shard::new(room))).collect(),
                 hasher: RandomState::new(),
                 capacity: capacity_bytes,
+                watchers: Arc::default(),
+                epoch: Instant::now(),
+                epoch_ms: UNIX_EPOCH
+                    .elapsed()
+                    .ok()
+                    .and_then(|since| u64::try_from(since.as_millis()).ok())
+                    .unwrap_or(1),
             }),
         }
     }
@@ -58,6 +77,12 @@ impl MemoryStore {
         self.shard(key).lock().get(key, Instant::now())
     }
 
+    /// The live entry of `key`, and who tells of its next change.
+    pub(super) fn get_watched(&self, key: &Key) -> (Option<Bytes>, Change) {
+        let change = self.inner.watchers.watch(key);
+        (self.get(key), change)
+    }
+
     /// Stores an entry, replacing what is there.
     ///
     /// # Errors
@@ -65,30 +90,68 @@ impl MemoryStore {
     /// [`StoreErrorKind::OutOfMemory`] if the entry alone is larger than its shard; the entry
     /// that was there is gone then, since it is no longer true.
     pub fn put(&self, key: &Key, value: Bytes, ttl: Duration) -> Result<(), StoreError> {
+        self.alter(key, |_, _| (Effect::Write(value, Keep::For(ttl)), ()))
+    }
+
+    /// Decides what becomes of an entry, by what it is and by the store's clock.
+    pub(super) fn alter<T>(
+        &self,
+        key: &Key,
+        decide: impl FnOnce(Option<&Bytes>, u64) -> (Effect, T),
+    ) -> Result<T, StoreError> {
         let now = Instant::now();
-        let stored = self
-            .shard(key)
-            .lock()
-            .put(key, value, now + super::bounded(ttl), now);
-        if stored {
-            Ok(())
-        } else {
-            Err(StoreError::new(
+        let mut shard = self.shard(key).lock();
+        let entry = shard.look_up(key, now);
+        let (effect, answer) = decide(entry.as_ref().map(|(bytes, _)| bytes), self.clock(now));
+        let stored = match effect {
+            Effect::None => return Ok(answer),
+            Effect::Delete => {
+                shard.remove(key, now);
+                true
+            }
+            Effect::Write(bytes, keep) => {
+                let ends = entry.map_or(now, |(_, ends)| ends);
+                let expires_at = match keep {
+                    Keep::For(span) => now + super::bounded(span),
+                    Keep::AtLeast(span) => ends.max(now + super::bounded(span)),
+                    Keep::AtMost(span) => ends.min(now + super::bounded(span)),
+                };
+                shard.put(key, bytes, expires_at, now)
+            }
+        };
+        drop(shard);
+        self.inner.watchers.wake(key.as_bytes());
+        match stored {
+            true => Ok(answer),
+            false => Err(StoreError::new(
                 StoreErrorKind::OutOfMemory,
                 "the entry is larger than a shard of the embedded store",
-            ))
+            )),
         }
+    }
+
+    /// Milliseconds since the Unix epoch, on tokio's clock.
+    pub(super) fn now(&self) -> u64 {
+        self.clock(Instant::now())
+    }
+
+    fn clock(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.inner.epoch);
+        self.inner
+            .epoch_ms
+            .saturating_add(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Removes entries; how many there were.
     #[must_use]
     pub fn delete(&self, keys: &[Key]) -> u64 {
         let now = Instant::now();
-        let removed = keys
-            .iter()
-            .filter(|key| self.shard(key).lock().remove(key, now))
-            .count();
-        removed as u64
+        let remove = |key: &&Key| {
+            let removed = self.shard(key).lock().remove(key, now);
+            self.inner.watchers.wake(key.as_bytes());
+            removed
+        };
+        keys.iter().filter(remove).count() as u64
     }
 
     /// Removes the entries whose whole key matches a Redis glob; how many there were.
@@ -105,6 +168,7 @@ impl MemoryStore {
                     .remove_if(now, |key| glob::matches(pattern.as_bytes(), key.as_bytes()))
             })
             .sum();
+        self.inner.watchers.wake_all();
         removed as u64
     }
 

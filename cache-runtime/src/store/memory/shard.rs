@@ -66,11 +66,16 @@ impl Shard {
     }
 
     pub(super) fn get(&mut self, key: &Key, now: Instant) -> Option<Bytes> {
+        self.look_up(key, now).map(|(value, _)| value)
+    }
+
+    /// The live entry, and when it expires.
+    pub(super) fn look_up(&mut self, key: &Key, now: Instant) -> Option<(Bytes, Instant)> {
         let slot = *self.index.get(key)?;
         let entry = self.slots.get_mut(slot)?.as_mut()?;
         if entry.is_live(now) {
             entry.marked = true;
-            return Some(entry.value.clone());
+            return Some((entry.value.clone(), entry.expires_at));
         }
         self.vacate(slot);
         None

@@ -220,3 +220,76 @@ async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output>
         })
         .collect()
 }
+
+/// Not there yet.
+#[expect(clippy::unused_async, unused_variables, reason = "not there yet")]
+impl RedisStore {
+    pub(super) async fn acquire(
+        &self,
+        key: &Key,
+        request: &crate::lease::Acquire,
+    ) -> Result<crate::lease::Acquired, StoreError> {
+        unimplemented!()
+    }
+    pub(super) async fn fill(
+        &self,
+        key: &Key,
+        grant: &crate::lease::Grant,
+        envelope: Bytes,
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        unimplemented!()
+    }
+    pub(super) async fn renew(
+        &self,
+        key: &Key,
+        grant: &crate::lease::Grant,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        unimplemented!()
+    }
+    pub(super) async fn release(
+        &self,
+        key: &Key,
+        token: &crate::lease::Token,
+        how: crate::lease::Release,
+    ) -> Result<(), StoreError> {
+        unimplemented!()
+    }
+    pub(super) async fn intend(
+        &self,
+        key: &Key,
+        request: &crate::lease::Acquire,
+    ) -> Result<crate::lease::Grant, StoreError> {
+        unimplemented!()
+    }
+    pub(super) async fn commit(
+        &self,
+        key: &Key,
+        grant: &crate::lease::Grant,
+        envelope: Bytes,
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        unimplemented!()
+    }
+    pub(super) async fn expire(&self, key: &Key) -> Result<(), StoreError> {
+        unimplemented!()
+    }
+    pub(super) async fn hold_off(
+        &self,
+        key: &Key,
+        identity: crate::codec::TypeIdentity,
+        span: Duration,
+    ) -> Result<(), StoreError> {
+        unimplemented!()
+    }
+    pub(super) async fn get_watched(
+        &self,
+        key: &Key,
+    ) -> Result<(Option<Bytes>, super::watchers::Change), StoreError> {
+        unimplemented!()
+    }
+    pub(super) fn now(&self, key: &Key) -> Option<u64> {
+        unimplemented!()
+    }
+}

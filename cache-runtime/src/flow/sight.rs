@@ -1,0 +1,167 @@
+//! [`Seen`]: what an envelope shows of an entry: its value and its age, and who works on it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::early;
+use crate::codec::TypeIdentity;
+use crate::envelope::{self, Meta, Rejected};
+use crate::key::Key;
+use crate::lease::{Lease, LeaseKind, Stamp, Token};
+use crate::resilience::backoff::random;
+
+/// A caller that knows what a load took last time waits for another process no longer than this
+/// many times that, and a little for the way.
+const COSTS: u32 = 4;
+const WAY: Duration = Duration::from_millis(250);
+
+/// What the store told of an entry last, without its value.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen {
+    stamp: Option<Stamp>,
+    // Of this type: one of another type is never waited for.
+    lease: Option<Lease>,
+    cost: Option<Duration>,
+}
+
+/// A value by its age.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    /// For this much longer.
+    Fresh { payload: Bytes, left: Duration },
+    /// No longer fresh since so long.
+    Stale { payload: Bytes, by: Duration },
+    /// Beyond its stale span.
+    Dead,
+}
+
+impl Seen {
+    /// Looks at what the store holds. Without a clock, a value is fresh as long as it is there.
+    pub(super) fn look(
+        envelope: &Bytes,
+        key: &Key,
+        identity: TypeIdentity,
+        now: Option<u64>,
+    ) -> (Self, Result<Sight, Rejected>) {
+        let lease = envelope::lease(envelope).filter(|(of, _)| *of == identity);
+        let mut seen = Self {
+            stamp: envelope::stamp(envelope),
+            lease: lease.map(|(_, lease)| lease),
+            cost: None,
+        };
+        let sight = envelope::open(envelope, key.as_str(), identity).map(|opened| {
+            seen.cost = Some(opened.meta.load_cost);
+            Sight::at(opened.payload, &opened.meta, now)
+        });
+        (seen, sight)
+    }
+
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        self.stamp
+    }
+
+    /// The token of the lease that somebody loads under.
+    pub(super) fn load_token(&self) -> Option<Token> {
+        self.of_kind(LeaseKind::Load).map(|lease| lease.token)
+    }
+
+    /// Whether somebody loads or writes.
+    pub(super) fn is_busy(&self, now: Option<u64>) -> bool {
+        let lease = self
+            .of_kind(LeaseKind::Load)
+            .or(self.of_kind(LeaseKind::Intent));
+        lease.is_some_and(|lease| stands(lease, now)) || self.is_throttled(now)
+    }
+
+    /// Whether the last load failed and it is too early for the next.
+    pub(super) fn is_throttled(&self, now: Option<u64>) -> bool {
+        self.of_kind(LeaseKind::Ended)
+            .is_some_and(|lease| stands(lease, now))
+    }
+
+    /// Whether the load under this lease has ended without a value.
+    pub(super) fn has_ended(&self, token: Token) -> bool {
+        self.of_kind(LeaseKind::Ended)
+            .is_some_and(|lease| lease.token == token)
+    }
+
+    /// How long the lease stands.
+    pub(super) fn left(&self, now: Option<u64>) -> Duration {
+        let deadline = self.lease.map_or(0, |lease| lease.deadline_ms);
+        let left = now.map_or(u64::MAX, |now| deadline.saturating_sub(now));
+        // Not before it is over.
+        Duration::from_millis(left.saturating_add(1))
+    }
+
+    /// How long to wait for another process, if what a load takes is known.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        Some(self.cost?.saturating_mul(COSTS).saturating_add(WAY))
+    }
+
+    /// Whether this caller is the one to refresh a value that is fresh for `left`.
+    pub(super) fn is_due_early(&self, left: Duration, beta: f64) -> bool {
+        let random = || (f64::from(random()) + 1.0) / (f64::from(u32::MAX) + 1.0);
+        beta > 0.0
+            && self
+                .cost
+                .is_some_and(|cost| early::is_due(left, cost, beta, random()))
+    }
+
+    fn of_kind(&self, kind: LeaseKind) -> Option<&Lease> {
+        self.lease.as_ref().filter(|lease| lease.kind == kind)
+    }
+}
+
+fn stands(lease: &Lease, now: Option<u64>) -> bool {
+    now.is_none_or(|now| now < lease.deadline_ms)
+}
+
+impl Sight {
+    fn at(payload: Bytes, meta: &Meta, now: Option<u64>) -> Self {
+        let fresh = meta.spans.fresh;
+        let age = match (now, meta.created_ms) {
+            (None, _) | (_, 0) => Duration::ZERO,
+            (Some(now), created) => Duration::from_millis(now.saturating_sub(created)),
+        };
+        let by = age.saturating_sub(fresh);
+        match fresh.saturating_sub(age) {
+            left if !left.is_zero() => Self::Fresh { payload, left },
+            _ if by < meta.spans.stale => Self::Stale { payload, by },
+            _ => Self::Dead,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::Spans;
+
+    fn at(age_ms: u64) -> Sight {
+        let meta = Meta {
+            created_ms: 1_000,
+            spans: Spans {
+                fresh: Duration::from_millis(100),
+                stale: Duration::from_millis(50),
+            },
+            load_cost: Duration::ZERO,
+            codec_id: 0,
+        };
+        Sight::at(Bytes::new(), &meta, Some(1_000 + age_ms))
+    }
+
+    #[test]
+    fn a_value_is_fresh_then_stale_then_dead_to_the_millisecond() {
+        let payload = Bytes::new();
+        let left = Duration::from_millis(1);
+        assert_eq!(at(99), Sight::Fresh { payload, left });
+        for (age, by) in [(100, 0), (149, 49)] {
+            let by = Duration::from_millis(by);
+            let payload = Bytes::new();
+            assert_eq!(at(age), Sight::Stale { payload, by });
+        }
+        assert_eq!(at(150), Sight::Dead);
+        assert_eq!(at(u64::MAX - 1_000), Sight::Dead);
+    }
+}
