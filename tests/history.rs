@@ -138,8 +138,6 @@ mod fleet {
 
 /// The checker is worth something only if it finds what it is to find: each rule of the protocol,
 /// switched off, has to break a promise before its eyes.
-// Until the rules can be switched off.
-#[cfg(any())]
 #[expect(
     clippy::panic,
     reason = "a test fails by panicking, in its helpers too"

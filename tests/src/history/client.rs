@@ -131,12 +131,11 @@ impl<'a> Client<'a> {
     fn op(&mut self) -> Op {
         let mix = &self.run.config.mix;
         let mut dice = self.random.below(1000);
-        let expiries = if functions::EXPIRES { mix.expiries } else { 0 };
         for (op, share) in [
             (Op::Refresh, mix.refreshes),
             (Op::Peek, mix.peeks),
             (Op::Invalidate, mix.invalidations),
-            (Op::Expire, expiries),
+            (Op::Expire, mix.expiries),
             (Op::Update, mix.updates),
             (Op::Remove, mix.removals),
         ] {

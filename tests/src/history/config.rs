@@ -36,7 +36,7 @@ impl Config {
             operations,
             processes: 3,
             clients: 6,
-            keys: 4,
+            keys: 7,
             mix: Mix::EVERYTHING,
             faults: Faults::SOME,
             scope: Scope::Fleet,

@@ -112,6 +112,13 @@ macro_rules! settings {
             }
         }
 
+        /// Ends the freshness of what the store holds.
+        pub(super) async fn expire(key: usize) -> Result<(), CacheError> {
+            match of(key) {
+                $(Setting::$name => $module::read_entry(key).expire().await,)*
+            }
+        }
+
         pub(super) async fn invalidate(key: usize) -> Result<(), CacheError> {
             match of(key) {
                 $(Setting::$name => $module::read_entry(key).invalidate().await,)*
@@ -120,10 +127,6 @@ macro_rules! settings {
     };
 }
 
-// THE PLACE for further settings: `stale_while_revalidate` and `stale_if_error`, as in
-//     Stale: stale, Down, (ttl = "10ms", stale_while_revalidate = "40ms");
-//     Spare: spare, Down, (ttl = "10ms", stale_if_error = "60ms");
-//     Both: both, DownAlone, (ttl = "10ms", stale_while_revalidate = "20ms", stale_if_error = "60ms");
 settings! {
     /// Ends only by invalidations and writes.
     Steady: steady, Down, (ttl = 300);
@@ -133,18 +136,15 @@ settings! {
     Negative: negative, Down, (ttl = "25ms", none_ttl = "10ms");
     /// Its failures cannot be shared.
     Alone: alone, DownAlone, (ttl = "40ms");
+    /// Is refreshed in the background.
+    Stale: stale, Down, (ttl = "10ms", stale_while_revalidate = "30ms");
+    /// Outlives failures.
+    Spare: spare, DownAlone, (ttl = "10ms", stale_if_error = "60ms");
+    /// Both, one after the other.
+    Both: both, Down, (ttl = "10ms", stale_while_revalidate = "15ms", stale_if_error = "60ms");
 }
 
 fn of(key: usize) -> Setting {
     let setting = SETTINGS.get(key % SETTINGS.len());
     setting.copied().unwrap_or(Setting::Steady)
-}
-
-/// THE PLACE for `Entry::expire`: whether there is one.
-pub(super) const EXPIRES: bool = false;
-
-/// Ends the freshness of what the store holds.
-pub(super) async fn expire(key: usize) -> Result<(), CacheError> {
-    // Until entries can expire (see `EXPIRES`) nobody calls this.
-    invalidate(key).await
 }

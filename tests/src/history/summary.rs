@@ -10,6 +10,8 @@ use super::sharing::{Excuse, Sharing};
 
 /// Steps of the key that are told from before its story begins.
 const BEFORE: usize = 12;
+/// And from after it shows: calls tell of themselves when they end.
+const AFTER: usize = 25;
 /// Longer stories are cut in the middle.
 const LONGEST: usize = 150;
 /// Stories told of one run.
@@ -123,7 +125,8 @@ fn tell(violation: &Violation, steps: &[Step]) -> String {
             .unwrap_or(violation.step),
     };
     let first = of_key.partition_point(|(at, _)| *at < since);
-    let last = of_key.partition_point(|(at, _)| *at <= violation.step);
+    let shows = of_key.partition_point(|(at, _)| *at <= violation.step);
+    let last = of_key.len().min(shows + AFTER);
     let story = of_key
         .get(first.saturating_sub(BEFORE)..last)
         .unwrap_or_default();
@@ -132,10 +135,11 @@ fn tell(violation: &Violation, steps: &[Step]) -> String {
         "{}\nThe story of key {}:\n",
         violation.broken, violation.key
     );
-    for (at, (_, step)) in story.iter().enumerate() {
+    for (at, (place, step)) in story.iter().enumerate() {
         let shown = at < LONGEST / 3 || at >= LONGEST / 3 + cut;
         if shown {
-            told.push_str(&format!("  {step}\n"));
+            let mark = if *place == violation.step { '>' } else { ' ' };
+            told.push_str(&format!("{mark} {step}\n"));
         } else if at == LONGEST / 3 {
             told.push_str(&format!("  … {cut} steps …\n"));
         }
