@@ -61,6 +61,15 @@ use proc_macro::TokenStream;
 /// peeks, stores and invalidates without calling the function. In the `impl` of a trait there is room for it only if the
 /// trait declares it: write `entry = false` otherwise.
 ///
+/// # Loads in the background
+///
+/// With `stale_while_revalidate` the body may run when its caller has long gone on, so it owns what it uses of its
+/// arguments: each load clones them, a hit clones nothing. Their types are `Clone + Send + 'static`, or references to
+/// what is `ToOwned`, such as `&str`; what is large goes in an `Arc`. `&mut` is refused. What the function returns is
+/// `Send` and borrows nothing. `self` is a variable like the others then, which text cannot capture: write `"{}", self`
+/// instead of `"{self}"`. A function that calls itself does so through one that returns
+/// `Pin<Box<dyn Future<Output = T> + Send>>`.
+///
 /// # Which functions
 ///
 /// Free functions, methods with any receiver, associated and generic functions, and methods of traits and of their
