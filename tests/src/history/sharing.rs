@@ -9,8 +9,11 @@
 //!   force.
 //! - [`Outdated`](Excuse::Outdated): an invalidation, expiry or write of the key was under way, or
 //!   ended and not confirmed. It ends the lease, or lets nobody take one.
-//! - [`Fruitless`](Excuse::Fruitless): a load of the key failed, or its value was not cacheable.
-//!   Whoever waited for it loads by itself, all at once.
+//! - [`Fruitless`](Excuse::Fruitless): a load of the key failed, or its value was not cacheable,
+//!   between the start of the call of A and load A, or the same of B. Whoever waited for it loads by
+//!   itself, all at once and without a lease. In a process this lasts until all its calls that were
+//!   under way then have heard of it: until each has ended or started a load of its own. Whoever
+//!   comes meanwhile may have joined one of them, and hears of it with them.
 //! - [`Dropped`](Excuse::Dropped): a read of the key was dropped on its way. Its lease is given up,
 //!   and who waited for it does not wait a second time.
 //! - [`Troubled`](Excuse::Troubled): a call of the key was not answered by the store in time, or an
@@ -72,6 +75,7 @@ pub(super) struct Sharing {
 #[derive(Debug)]
 struct Call {
     op: Op,
+    process: usize,
     key: usize,
     start: usize,
     /// Past the last step if it never ended.
@@ -103,7 +107,11 @@ struct Stretches {
 
 /// The excuses there are for one key.
 #[derive(Debug, Default)]
-struct Excuses(BTreeMap<Excuse, Stretches>);
+struct Excuses {
+    anybody: BTreeMap<Excuse, Stretches>,
+    /// By process.
+    fruitless: Vec<Stretches>,
+}
 
 pub(super) fn judge(steps: &[Step], config: &Config) -> Sharing {
     let (calls, loads) = read(steps);
@@ -128,7 +136,11 @@ pub(super) fn judge(steps: &[Step], config: &Config) -> Sharing {
                 let window = (first_began.min(began(second)), second.start);
                 let elapsed = |from: usize| at(steps, second.start).saturating_sub(at(steps, from));
                 let excuse = excuses.meet(window).or_else(|| {
-                    if config.link.lapses && elapsed(first_began) >= LEASE {
+                    let victim =
+                        |load: &Load| excuses.is_fruitless(load.process, (began(load), load.start));
+                    if victim(first) || victim(second) {
+                        Some(Excuse::Fruitless)
+                    } else if config.link.lapses && elapsed(first_began) >= LEASE {
                         Some(Excuse::Lapsed)
                     } else if elapsed(began(second)) >= SHORTEST_WAIT {
                         Some(Excuse::Impatient)
@@ -164,6 +176,9 @@ impl Excuses {
         config: &Config,
     ) -> Self {
         let mut excuses = Self::default();
+        excuses
+            .fruitless
+            .resize_with(config.processes, Stretches::default);
         // Where nothing is ever on its way, the end is the end.
         let late = |step: usize| match config.link.delay {
             Duration::ZERO => step,
@@ -196,24 +211,43 @@ impl Excuses {
                 excuses.add(Excuse::Troubled, call.start, end);
             }
         }
-        for load in loads.iter().filter(|load| load.key == key) {
-            if matches!(load.ending, Some(Ending::Failed | Ending::NotCacheable)) {
-                let ended = calls.get(&load.call).map_or(load.end, |call| call.end);
-                excuses.add(Excuse::Fruitless, load.end, late(load.end.max(ended)));
+        let calls: Vec<(&usize, &Call)> =
+            calls.iter().filter(|(_, call)| call.key == key).collect();
+        let loads: Vec<&Load> = loads.iter().filter(|load| load.key == key).collect();
+        let starts: HashMap<usize, usize> =
+            loads.iter().map(|load| (load.call, load.start)).collect();
+        for load in &loads {
+            if !matches!(load.ending, Some(Ending::Failed | Ending::NotCacheable)) {
+                continue;
+            }
+            for (process, stretches) in excuses.fruitless.iter_mut().enumerate() {
+                let hears = calls.iter().filter_map(|(number, call)| {
+                    let under_way = call.start <= load.end && load.end < call.end;
+                    let start = starts.get(number).filter(|start| **start > load.end);
+                    (under_way && call.process == process)
+                        .then(|| start.map_or(call.end, |start| call.end.min(*start)))
+                });
+                let heard = hears.max().unwrap_or(load.end);
+                stretches.all.push((load.end, late(load.end).max(heard)));
             }
         }
-        for stretches in excuses.0.values_mut() {
-            stretches.prepare();
-        }
+        let stretches = excuses.anybody.values_mut().chain(&mut excuses.fruitless);
+        stretches.for_each(Stretches::prepare);
         excuses
     }
 
     fn add(&mut self, excuse: Excuse, start: usize, end: usize) {
-        self.0.entry(excuse).or_default().all.push((start, end));
+        let stretches = self.anybody.entry(excuse).or_default();
+        stretches.all.push((start, end));
+    }
+
+    fn is_fruitless(&self, process: usize, window: (usize, usize)) -> bool {
+        let stretches = self.fruitless.get(process);
+        stretches.is_some_and(|stretches| stretches.meet(window))
     }
 
     fn meet(&self, window: (usize, usize)) -> Option<Excuse> {
-        let mut kinds = self.0.iter();
+        let mut kinds = self.anybody.iter();
         kinds.find_map(|(excuse, stretches)| stretches.meet(window).then_some(*excuse))
     }
 }
@@ -253,6 +287,7 @@ fn read(steps: &[Step]) -> (HashMap<usize, Call>, Vec<Load>) {
                     by.call,
                     Call {
                         op: *op,
+                        process: by.process,
                         key: by.key,
                         start: at,
                         end: steps.len(),
