@@ -9,15 +9,15 @@
 //!   force.
 //! - [`Outdated`](Excuse::Outdated): an invalidation, expiry or write of the key was under way, or
 //!   ended and not confirmed. It ends the lease, or lets nobody take one.
+//! - [`Dropped`](Excuse::Dropped): a read of the key was dropped on its way. Its lease is given up,
+//!   and who waited for it does not wait a second time.
+//! - [`Troubled`](Excuse::Troubled): a call of the key was not answered by the store in time, or an
+//!   invalidation that was not confirmed hid the answer.
 //! - [`Fruitless`](Excuse::Fruitless): a load of the key failed, or its value was not cacheable,
 //!   between the start of the call of A and load A, or the same of B. Whoever waited for it loads by
 //!   itself, all at once and without a lease. In a process this lasts until all its calls that were
 //!   under way then have heard of it: until each has ended or started a load of its own. Whoever
 //!   comes meanwhile may have joined one of them, and hears of it with them.
-//! - [`Dropped`](Excuse::Dropped): a read of the key was dropped on its way. Its lease is given up,
-//!   and who waited for it does not wait a second time.
-//! - [`Troubled`](Excuse::Troubled): a call of the key was not answered by the store in time, or an
-//!   invalidation that was not confirmed hid the answer.
 //! - [`Lapsed`](Excuse::Lapsed): where leases can be lost, the call that runs A began longer ago
 //!   than a lease stands.
 //! - [`Impatient`](Excuse::Impatient): the call of B had waited at least as long as any caller waits.
@@ -50,12 +50,12 @@ pub enum Excuse {
     Refreshed,
     /// An invalidation, expiry or write was under way or not confirmed.
     Outdated,
-    /// A load failed or gave nothing to store.
-    Fruitless,
     /// A read was dropped.
     Dropped,
     /// The store did not answer in time.
     Troubled,
+    /// A load failed or gave nothing to store.
+    Fruitless,
     /// The lease may have been lost.
     Lapsed,
     /// The caller had waited long enough.
