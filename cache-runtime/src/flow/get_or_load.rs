@@ -79,9 +79,10 @@ pub(crate) struct Flow {
     seen: Seen,
     // An old value that may be served if the load fails.
     old: Option<Bytes>,
+    // Given up before the lead, so that who takes over finds no lease.
+    leased: Option<Leased>,
     // Held from the moment this call may run the origin.
     lead: Option<Lead>,
-    leased: Option<Leased>,
     // Why the load has no lease, and so will not be stored.
     unleased: NotStored,
     started: Option<(Instant, Moment)>,
