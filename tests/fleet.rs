@@ -14,11 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use support::{RedisServer, eventually, within};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
-
-/// Of a policy that names none.
-const LEASE: Duration = Duration::from_secs(2);
-/// The shorter one that workers know.
-const SHORT_LEASE: Duration = Duration::from_secs(1);
+use tokio::time::sleep;
 
 /// A process of the fleet; killed when dropped.
 struct Worker {
@@ -33,7 +29,8 @@ struct Task {
     callers: usize,
     /// How long its origin takes.
     origin: Duration,
-    lease: Duration,
+    /// Which of the worker's functions is called.
+    function: &'static str,
 }
 
 /// What a process says. Times are in microseconds since the Unix epoch.
@@ -67,7 +64,7 @@ impl Worker {
             .arg(task.key)
             .arg(task.callers.to_string())
             .arg(task.origin.as_millis().to_string())
-            .arg(task.lease.as_millis().to_string())
+            .arg(task.function)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -104,7 +101,7 @@ impl Worker {
     }
 
     /// Everything it says until it is done.
-    async fn ends(mut self) -> Vec<Line> {
+    async fn ends(&mut self) -> Vec<Line> {
         let mut said = Vec::new();
         loop {
             match self.says().await {
@@ -139,8 +136,8 @@ impl Line {
 }
 
 /// Starts processes together and hears them out.
-async fn run(mut workers: Vec<Worker>) -> Vec<Line> {
-    for worker in &mut workers {
+async fn run(workers: &mut [Worker]) -> Vec<Line> {
+    for worker in &mut *workers {
         worker.start().await;
     }
     let mut said = Vec::new();
@@ -193,10 +190,10 @@ async fn cold_key(processes: usize) {
         key: "cold",
         callers: 100,
         origin: Duration::from_millis(50),
-        lease: LEASE,
+        function: "value",
     };
-    let workers = Worker::prepare_all(&server, processes, task).await;
-    let said = run(workers).await;
+    let mut workers = Worker::prepare_all(&server, processes, task).await;
+    let said = run(&mut workers).await;
     let answers = answers(&said);
     let times = answers.iter().map(|(_, from, to)| to - from).collect();
     println!(
@@ -214,13 +211,52 @@ async fn a_hundred_callers_in_one_process_share_one_load() {
 }
 
 #[tokio::test]
-#[ignore = "needs the leases of the fleet"]
+#[ignore = "needs leases in Redis"]
 async fn a_hundred_callers_in_each_of_eight_processes_share_one_load() {
     cold_key(8).await;
 }
 
 #[tokio::test]
-#[ignore = "needs the leases of the fleet"]
+#[ignore = "needs leases in Redis"]
+async fn an_old_value_is_served_to_all_while_one_of_eight_processes_loads() {
+    const PROCESSES: usize = 8;
+    let server = RedisServer::start().await;
+    let first = Task {
+        key: "old",
+        callers: 1,
+        origin: Duration::ZERO,
+        function: "stale",
+    };
+    let later = Task {
+        callers: 100,
+        // Longer than it takes all callers to call.
+        origin: Duration::from_secs(5),
+        ..first
+    };
+    let mut workers = Worker::prepare_all(&server, PROCESSES, later).await;
+    run(&mut [Worker::prepare(&server, first).await]).await;
+    // Far longer than it is fresh.
+    sleep(Duration::from_secs(1)).await;
+    let said = run(&mut workers).await;
+    let answers = answers(&said);
+    let times = answers.iter().map(|(_, from, to)| to - from).collect();
+    println!(
+        "{PROCESSES} × 100 callers on an old value, in ms: {}",
+        spread(times, Duration::from_millis(1))
+    );
+    assert_eq!(answers.len(), PROCESSES * later.callers);
+    assert!(answers.iter().all(|(number, ..)| *number == 1));
+    eventually("the load in the background starts", async || {
+        (loads(&server, first.key).await == 2).then_some(())
+    })
+    .await;
+    // None of the others starts one later.
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(loads(&server, first.key).await, 2);
+}
+
+#[tokio::test]
+#[ignore = "needs leases in Redis"]
 async fn after_the_death_of_the_one_that_loads_another_loads() {
     const PROCESSES: usize = 3;
     /// Of the lease, in the header of the entry.
@@ -230,7 +266,7 @@ async fn after_the_death_of_the_one_that_loads_another_loads() {
         key: "orphan",
         callers: 1,
         origin: Duration::from_hours(1),
-        lease: SHORT_LEASE,
+        function: "short_lease",
     };
     let waiting = Task {
         callers: 10,
@@ -261,7 +297,7 @@ async fn after_the_death_of_the_one_that_loads_another_loads() {
     let died = now();
     first.kill().await;
     let mut said = Vec::new();
-    for worker in others {
+    for worker in &mut others {
         said.extend(worker.ends().await);
     }
     let next = said.iter().find_map(|line| match *line {
@@ -271,7 +307,7 @@ async fn after_the_death_of_the_one_that_loads_another_loads() {
     let next = next.expect("another load");
     let loads = loads(&server, endless.key).await;
     println!(
-        "from the death to the next load: {:?} with a lease of {SHORT_LEASE:?}; {loads} loads",
+        "from the death to the next load: {:?} with a lease of 1 s; {loads} loads",
         Duration::from_micros(next.saturating_sub(died)),
     );
     let answers = answers(&said);
@@ -289,7 +325,7 @@ async fn after_the_death_of_the_one_that_loads_another_loads() {
 }
 
 #[tokio::test]
-#[ignore = "needs the leases of the fleet"]
+#[ignore = "needs leases in Redis"]
 async fn waiting_for_another_process_costs_few_commands() {
     const PROCESSES: usize = 4;
     /// Of one waiting process in a second, all its callers together.
@@ -299,7 +335,7 @@ async fn waiting_for_another_process_costs_few_commands() {
         key: "slow",
         callers: 1,
         origin: Duration::from_secs(3),
-        lease: LEASE,
+        function: "value",
     };
     let waiting = Task {
         callers: 20,
@@ -321,7 +357,7 @@ async fn waiting_for_another_process_costs_few_commands() {
     };
     let counts = commands.counts().await;
     let mut said = first.ends().await;
-    for worker in others {
+    for worker in &mut others {
         said.extend(worker.ends().await);
     }
     let answers = answers(&said);
@@ -340,6 +376,3 @@ async fn waiting_for_another_process_costs_few_commands() {
     let most = PROCESSES as f64 * (looks + MOST * seconds);
     assert!((sent as f64) < most, "{sent} commands, more than {most}");
 }
-
-// THE PLACE for an expired key with `stale_while_revalidate`: 8 processes, one load, and every
-// caller is served the old value.

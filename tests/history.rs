@@ -103,14 +103,13 @@ mod fleet {
     use super::*;
 
     #[test]
-    #[ignore = "needs the leases of the fleet"]
     fn keeps_its_promises_on_the_embedded_store() {
         let config = Config::everything(0xf1, OPERATIONS, Link::NONE);
         report_everything(&on_memory(config, |_| ()));
     }
 
     #[tokio::test]
-    #[ignore = "needs the leases of the fleet"]
+    #[ignore = "needs leases in Redis"]
     async fn keeps_its_promises_on_redis() {
         let config = Config {
             clients: 8,
@@ -120,7 +119,6 @@ mod fleet {
     }
 
     #[test]
-    #[ignore = "needs the leases of the fleet"]
     fn loads_once_unless_something_happens() {
         let config = Config::reads(0xf1, OPERATIONS / 2, Link::NONE);
         let summary = on_memory(config, |_| ());
@@ -129,7 +127,7 @@ mod fleet {
     }
 
     #[tokio::test]
-    #[ignore = "needs the leases of the fleet"]
+    #[ignore = "needs leases in Redis"]
     async fn loads_once_unless_something_happens_on_redis() {
         let config = Config::reads(0xf1, OPERATIONS / 4, Link::NETWORK);
         report(&on_redis(config).await);

@@ -1,14 +1,15 @@
 //! One process of a fleet, for the tests of leases across processes.
 //!
-//! `worker <url> <key> <callers> <origin ms> <lease ms>` connects to Redis, prints `ready`, and waits
-//! for a line on its input. Then that many callers call one annotated function at once. Printed is,
-//! a line each, with times in microseconds since the Unix epoch:
+//! `worker <url> <key> <callers> <origin ms> <function>` connects to Redis, prints `ready`, and waits
+//! for a line on its input. Then that many callers call an annotated function (`value`, `short_lease`
+//! or `stale`) at once. Printed is, a line each, with times in microseconds since the Unix epoch:
 //!
 //! - `calling`: each call has been polled once.
 //! - `load <n> <time>`: the origin starts, for the nth time in the whole fleet; `loaded <n> <time>`:
 //!   it ends. Loads are counted in Redis, by a connection of the origin's own.
 //! - `answer <n> <from> <to>`: a call has returned the value of the nth load; `failed 0 <from> <to>`.
-//! - `done`.
+//! - `done`: every call has returned. It then lives on until it is killed, for loads in the
+//!   background.
 
 #![expect(
     clippy::expect_used,
@@ -17,6 +18,7 @@
 )]
 
 use std::env;
+use std::future::pending;
 use std::io::stdin;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -57,16 +59,25 @@ impl Origin {
 struct Failed;
 
 #[cached(ttl = 600, key = "value:{key}", skip(origin), policy = POLICY)]
-async fn value(origin: &Origin, key: &str) -> Result<u64, Failed> {
+async fn value(origin: &Arc<Origin>, key: &str) -> Result<u64, Failed> {
     origin.load().await
 }
 
 #[cached(ttl = 600, key = "short:{key}", skip(origin), policy = POLICY.lease(SHORT))]
-async fn short_lease(origin: &Origin, key: &str) -> Result<u64, Failed> {
+async fn short_lease(origin: &Arc<Origin>, key: &str) -> Result<u64, Failed> {
     origin.load().await
 }
 
-// THE PLACE for the same with `stale_while_revalidate`.
+#[cached(
+    ttl = "200ms",
+    stale_while_revalidate = 600,
+    key = "stale:{key}",
+    skip(origin),
+    policy = POLICY
+)]
+async fn stale(origin: &Arc<Origin>, key: &str) -> Result<u64, Failed> {
+    origin.load().await
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -74,7 +85,7 @@ async fn main() {
     let key: String = argument(2, "key");
     let callers: usize = argument(3, "callers");
     let takes = Duration::from_millis(argument(4, "origin ms"));
-    let lease = Duration::from_millis(argument(5, "lease ms"));
+    let function: String = argument(5, "function");
 
     let builder = Cache::builder().url(&url).namespace("fleet");
     let cache = builder.build().await.expect("a configuration");
@@ -95,13 +106,14 @@ async fn main() {
 
     let mut calls = JoinSet::new();
     for _ in 0..callers {
-        let (cache, origin) = (cache.clone(), origin.clone());
+        let (origin, function) = (origin.clone(), function.clone());
         calls.spawn(cache.scope(async move {
             let from = now();
-            let returned = if lease == SHORT {
-                short_lease(&origin, &origin.key).await
-            } else {
-                value(&origin, &origin.key).await
+            let returned = match function.as_str() {
+                "value" => value(&origin, &origin.key).await,
+                "short_lease" => short_lease(&origin, &origin.key).await,
+                "stale" => stale(&origin, &origin.key).await,
+                unknown => panic!("there is no function {unknown}"),
             };
             let to = now();
             match returned {
@@ -115,6 +127,7 @@ async fn main() {
     println!("calling");
     calls.join_all().await;
     println!("done");
+    pending().await
 }
 
 fn argument<T: FromStr>(at: usize, name: &str) -> T {
