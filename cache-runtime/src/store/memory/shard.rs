@@ -154,7 +154,7 @@ impl Shard {
             self.advance(|entry| !entry.is_live(now));
         }
         while self.used + size > self.room {
-            self.advance(|entry| !entry.is_live(now) || !std::mem::take(&mut entry.marked));
+            self.advance(|entry| !entry.is_live(now) || !mem::take(&mut entry.marked));
         }
         self.used += size;
         let entry = Some(Entry {
