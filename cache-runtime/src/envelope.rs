@@ -335,6 +335,13 @@ pub(crate) fn put_lease(header: &mut Header, lease: Option<&Lease>) {
     put(header, 32, deadline_ms.to_le_bytes());
 }
 
+/// What of an envelope is before and after the time of its creation, which the store stamps; none
+/// if it is no envelope.
+pub(crate) fn around_creation(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    header(bytes)?;
+    Some((bytes.get(..48)?, bytes.get(56..)?))
+}
+
 /// Stamps the creation.
 pub(crate) fn put_created(header: &mut Header, created_ms: u64) {
     put(header, 48, created_ms.to_le_bytes());

@@ -422,8 +422,9 @@ fn only_lease(identity: TypeIdentity, lease: &Lease) -> Bytes {
     Bytes::copy_from_slice(&envelope::only_lease(identity, lease))
 }
 
-/// The envelope with its creation stamped; none if it has no header.
+/// The envelope with its creation stamped; none if it is no envelope.
 fn stamped(envelope: &Bytes, now_ms: u64) -> Option<Bytes> {
+    envelope::header(envelope)?;
     let mut stamped = BytesMut::from(&envelope[..]);
     let header = stamped.first_chunk_mut::<HEADER>()?;
     envelope::put_created(header, now_ms);

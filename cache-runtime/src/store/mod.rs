@@ -70,7 +70,7 @@ impl Store {
     pub async fn acquire(&self, key: &Key, request: &Acquire) -> Result<Acquired, StoreError> {
         match self {
             Self::Memory(store) => store.acquire(key, request),
-            Self::Redis(_) => unimplemented!(),
+            Self::Redis(store) => store.acquire(key, request).await,
         }
     }
 
@@ -92,7 +92,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         match self {
             Self::Memory(store) => store.fill(key, grant, &envelope, ttl),
-            Self::Redis(_) => unimplemented!(),
+            Self::Redis(store) => store.fill(key, grant, &envelope, ttl).await,
         }
     }
 
@@ -109,7 +109,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         match self {
             Self::Memory(store) => Ok(store.renew(key, grant, lease)),
-            Self::Redis(_) => unimplemented!(),
+            Self::Redis(store) => store.renew(key, grant, lease).await,
         }
     }
 
@@ -125,7 +125,7 @@ impl Store {
                 store.release(key, token, how);
                 Ok(())
             }
-            Self::Redis(_) => unimplemented!(),
+            Self::Redis(store) => store.release(key, token, how).await,
         }
     }
 
@@ -138,7 +138,7 @@ impl Store {
     pub async fn intend(&self, key: &Key, request: &Acquire) -> Result<Grant, StoreError> {
         match self {
             Self::Memory(store) => store.intend(key, request),
-            Self::Redis(_) => unimplemented!(),
+            Self::Redis(store) => store.intend(key, request).await,
         }
     }
 
@@ -157,7 +157,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         match self {
             Self::Memory(store) => Ok(store.commit(key, grant, &envelope, ttl)),
-            Self::Redis(_) => unimplemented!(),
+            Self::Redis(store) => store.commit(key, grant, &envelope, ttl).await,
         }
     }
 
@@ -172,7 +172,7 @@ impl Store {
                 store.expire(key);
                 Ok(())
             }
-            Self::Redis(_) => unimplemented!(),
+            Self::Redis(store) => store.expire(key).await,
         }
     }
 
@@ -192,7 +192,7 @@ impl Store {
                 store.hold_off(key, identity, span);
                 Ok(())
             }
-            Self::Redis(_) => unimplemented!(),
+            Self::Redis(store) => store.hold_off(key, identity, span).await,
         }
     }
 
@@ -204,7 +204,7 @@ impl Store {
     pub async fn get_watched(&self, key: &Key) -> Result<(Option<Bytes>, Change), StoreError> {
         match self {
             Self::Memory(store) => Ok(store.get_watched(key)),
-            Self::Redis(_) => unimplemented!(),
+            Self::Redis(store) => store.get_watched(key).await,
         }
     }
 
@@ -220,7 +220,7 @@ impl Store {
     pub fn now(&self, _key: &Key) -> Option<u64> {
         match self {
             Self::Memory(store) => Some(store.now()),
-            Self::Redis(_) => unimplemented!(),
+            Self::Redis(store) => store.now(),
         }
     }
 
@@ -310,10 +310,11 @@ impl Release {
     }
 }
 
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
+
 /// A time that both stores can keep: whole milliseconds, at least one, at most a hundred years,
 /// which neither `PX` nor an `Instant` overflows.
 fn bounded(ttl: Duration) -> Duration {
-    const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
     let millis = ttl.min(LONGEST).as_millis().max(1);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
