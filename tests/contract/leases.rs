@@ -40,6 +40,7 @@ contract! {
     an_abandoned_lease_is_taken_over_at_once,
     an_ended_load_leaves_word_and_hinders_nobody,
     an_ended_load_leaves_the_old_value_readable,
+    a_load_that_showed_there_is_no_value_takes_the_old_one_along,
     a_withdrawn_intent_leaves_the_value_as_it_was,
     a_withdrawn_intent_without_a_value_leaves_nothing,
     a_release_by_anybody_else_does_nothing,
@@ -356,6 +357,19 @@ async fn an_ended_load_leaves_word_and_hinders_nobody(store: &Store) {
     let left = lease_of(store).await.unwrap();
     assert_eq!((left.kind, left.token), (LeaseKind::Ended, grant.token));
     assert!(left.deadline_ms > store.now(&key("a")).unwrap());
+    assert!(!fills(store, &grant).await);
+    granted(store, &request()).await;
+}
+
+async fn a_load_that_showed_there_is_no_value_takes_the_old_one_along(store: &Store) {
+    let old = filled(store, "old", MINUTE, NONE).await;
+    let grant = granted(store, &rejecting(old.stamp)).await;
+    released(store, &grant.token, Release::Emptied).await;
+    let left = lease_of(store).await.unwrap();
+    assert_eq!((left.kind, left.token), (LeaseKind::Ended, grant.token));
+    assert!(left.deadline_ms <= store.now(&key("a")).unwrap());
+    let bytes = store.get(&key("a")).await.unwrap().unwrap();
+    assert_eq!(stamp(&bytes), None, "there is no value");
     assert!(!fills(store, &grant).await);
     granted(store, &request()).await;
 }

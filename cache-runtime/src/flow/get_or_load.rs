@@ -513,6 +513,8 @@ impl Flow {
     fn missed(&mut self, miss: Miss) -> Option<Step> {
         self.record(Event::Missed(miss));
         match miss {
+            // It did answer: there is something that is overwritten.
+            Miss::Store(StoreErrorKind::WrongType) => {}
             Miss::Store(kind) => {
                 self.unanswered = true;
                 self.unleased = NotStored::Store(kind);
