@@ -22,6 +22,8 @@ pub(crate) struct World {
     pub(crate) floor: Mutex<u64>,
     /// How long a lease stands.
     pub(crate) lease: Duration,
+    /// Whether callers trust their process alone.
+    pub(crate) alone: bool,
     /// A rule that nobody keeps.
     pub(crate) off: Option<Rule>,
 }
@@ -47,7 +49,7 @@ enum Stage {
     Join,
     Wait(Waiter),
     Alone,
-    Acquire(Lead),
+    Acquire { lead: Lead, force: bool },
     Watch(Lead),
     Load(Lead, Option<Token>),
 }
@@ -69,16 +71,28 @@ impl Process {
 
     /// A call of the annotated function.
     pub(crate) fn call(&self) -> Answer {
+        self.go_on(|| Stage::LookUp)
+    }
+
+    /// A call that loads whatever is there.
+    pub(crate) fn refresh(&self) -> Answer {
+        self.go_on(|| Stage::Acquire {
+            lead: self.flights.replace(&KEY, IDENTITY),
+            force: true,
+        })
+    }
+
+    fn go_on(&self, enter: impl FnOnce() -> Stage) -> Answer {
         let floor = *self.world.floor.lock();
         let called = Moment::now();
         let mut seen = Seen::default();
         let mut again = false;
-        let mut stage = Stage::LookUp;
+        let mut stage = enter();
         let version = loop {
             let caller = Caller {
                 called,
                 seen: seen.load,
-                trusting: self.world.off == Some(Rule::Join),
+                trusting: self.is_trusting(),
             };
             stage = match stage {
                 Stage::LookUp => match seen.look(self.world.store.get()) {
@@ -86,7 +100,7 @@ impl Process {
                     None => Stage::Join,
                 },
                 Stage::Join => match self.flights.join(&KEY, IDENTITY, &caller) {
-                    Role::Lead(lead) => Stage::Acquire(lead),
+                    Role::Lead(lead) => acquire(lead),
                     Role::Wait(flight) => Stage::Wait(flight),
                 },
                 Stage::Wait(flight) => match block_on(flight.landed()) {
@@ -99,21 +113,23 @@ impl Process {
                 },
                 Stage::Alone => {
                     again = true;
-                    Stage::Acquire(self.flights.alone(&KEY, IDENTITY))
+                    acquire(self.flights.alone(&KEY, IDENTITY))
                 }
-                Stage::Acquire(lead) => {
+                Stage::Acquire { lead, force } => {
                     let since = Moment::now();
-                    let request = self.request(since, seen.stamp);
+                    let request = self.request(since, seen.stamp, force);
                     match self.world.store.acquire(&request) {
                         Acquired::Granted(grant) => Stage::Load(lead, Some(grant.token)),
                         Acquired::Value(envelope) => match seen.look(Some(envelope)) {
                             Some(payload) => break land(&lead, payload, since),
-                            None => Stage::Acquire(lead),
+                            None => acquire(lead),
                         },
-                        Acquired::Busy { kind, .. } if kind == LeaseKind::Load && !again => {
-                            Stage::Watch(lead)
+                        Acquired::Busy { kind, .. } => {
+                            match kind == LeaseKind::Load && !again && !self.world.alone {
+                                true => Stage::Watch(lead),
+                                false => Stage::Load(lead, None),
+                            }
                         }
-                        Acquired::Busy { .. } => Stage::Load(lead, None),
                     }
                 }
                 // The wait is over after one look: later looks are the same.
@@ -123,7 +139,7 @@ impl Process {
                         break land(&lead, payload, since);
                     }
                     again = seen.load.is_some();
-                    Stage::Acquire(lead)
+                    acquire(lead)
                 }
                 Stage::Load(lead, token) => {
                     let since = lead.start(token);
@@ -149,10 +165,10 @@ impl Process {
         let caller = Caller {
             called,
             seen: seen.load,
-            trusting: false,
+            trusting: self.is_trusting(),
         };
         if let Role::Lead(lead) = self.flights.join(&KEY, IDENTITY, &caller) {
-            let request = self.request(Moment::now(), seen.stamp);
+            let request = self.request(Moment::now(), seen.stamp, false);
             if let Acquired::Granted(grant) = self.world.store.acquire(&request) {
                 lead.start(Some(grant.token));
                 drop(lead);
@@ -173,7 +189,7 @@ impl Process {
 
     /// A function that changes the origin and writes its value through.
     pub(crate) fn update(&self) {
-        let request = self.request(Moment::now(), None);
+        let request = self.request(Moment::now(), None, true);
         self.world.store.intend(&request);
         let version = {
             let mut origin = self.world.origin.lock();
@@ -205,14 +221,18 @@ impl Process {
         *floor = version.max(*floor);
     }
 
-    fn request(&self, since: Moment, rejected: Option<Stamp>) -> Acquire {
+    fn is_trusting(&self) -> bool {
+        self.world.alone || self.world.off == Some(Rule::Join)
+    }
+
+    fn request(&self, since: Moment, rejected: Option<Stamp>, force: bool) -> Acquire {
         Acquire {
             token: Token(u128::from(since.number()).to_le_bytes()),
             identity: IDENTITY,
             lease: self.world.lease,
             hold: Duration::ZERO,
             rejected,
-            force: false,
+            force,
         }
     }
 }
@@ -229,6 +249,10 @@ impl Seen {
         let opened = envelope::open(&envelope, KEY.as_str(), IDENTITY);
         opened.ok().map(|opened| opened.payload)
     }
+}
+
+fn acquire(lead: Lead) -> Stage {
+    Stage::Acquire { lead, force: false }
 }
 
 fn land(lead: &Lead, payload: Bytes, since: Moment) -> u64 {

@@ -15,7 +15,9 @@ use crate::sync::{Arc, Mutex};
 pub enum Part {
     /// Calls the annotated function in process 0 or 1.
     Read(usize),
-    /// Does so and is cancelled while it loads.
+    /// Calls it for a refresh.
+    Refresh(usize),
+    /// Calls it and is cancelled while it loads.
     Cancel(usize),
     /// Changes the origin, then invalidates the entry.
     Invalidate(usize),
@@ -30,6 +32,9 @@ pub struct Setting {
     pub warm: bool,
     /// How long a lease stands by the store's clock, which stands still.
     pub lease: Duration,
+    /// Whether callers trust their process alone (`SingleFlight::Process`). The floor is the
+    /// process's own then: all parts are to be of one process.
+    pub alone: bool,
     /// A rule that is switched off.
     pub off: Option<Rule>,
     /// How often, at most, somebody is interrupted.
@@ -41,6 +46,7 @@ impl Setting {
     pub const COLD: Self = Self {
         warm: false,
         lease: Duration::from_secs(1),
+        alone: false,
         off: None,
         interruptions: 3,
     };
@@ -59,6 +65,7 @@ pub fn play(setting: Setting, parts: &'static [Part]) -> usize {
             origin: Mutex::new(0),
             floor: Mutex::new(0),
             lease: setting.lease,
+            alone: setting.alone,
             off: setting.off,
         });
         let processes = Arc::new([(); 2].map(|()| Process::new(&world)));
@@ -83,6 +90,7 @@ impl Part {
         let process = |number: usize| processes.get(number);
         match self {
             Self::Read(number) => process(number).map(Process::call),
+            Self::Refresh(number) => process(number).map(Process::refresh),
             Self::Cancel(number) => {
                 process(number)?.cancelled_call();
                 None
