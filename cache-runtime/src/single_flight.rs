@@ -17,8 +17,8 @@
 //!   tells outdated loads from others.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::BuildHasher;
 use std::pin::Pin;
@@ -112,8 +112,8 @@ struct State {
     // Its leader waits for another process before it loads.
     delayed: bool,
     landing: Option<Landing>,
-    // Those of the waiters, each with its number.
-    wakers: HashMap<u64, Waker>,
+    // Those of the waiters, each with its number: who came first is woken first.
+    wakers: BTreeMap<u64, Waker>,
     waiters: u64,
 }
 

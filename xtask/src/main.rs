@@ -16,9 +16,9 @@ Usage: cargo xtask <command> [arguments]
                      installs redis-server if there is none. Arguments go to `cargo test`.
   fuzz [--seconds N] [target…]
                      each fuzz target (or those named) for N seconds, 60 by default.
-  check-history [--minutes N] [--seed S]
-                     random histories on both stores for N minutes, 10 by default, with seeds from
-                     S on; the story of the first that breaks a promise.
+  check-history [--minutes N] [--seed S] [--store memory|redis]
+                     random histories on both stores, or on one, for N minutes, 10 by default, with
+                     seeds from S on; the story of the first that breaks a promise.
   deny               licences, sources and bans of all dependencies (deny.toml);
                      installs cargo-deny if there is none.";
 

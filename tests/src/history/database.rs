@@ -12,9 +12,6 @@ use super::config::Faults;
 use super::log::{Caller, Ending, Log, What};
 use super::random::Random;
 
-/// Longer loads than this would make callers give up waiting, which is no fault.
-const SLOWEST: u64 = 180;
-
 /// A row as some load or write saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Row {
@@ -165,7 +162,11 @@ impl Database {
     async fn delay(&self, random: &mut Random) {
         let slow = random.permille(self.faults.slow);
         match random.below(4) {
-            _ if slow => sleep(Duration::from_millis(10 + random.below(SLOWEST / 2 - 10))).await,
+            _ if slow => {
+                // A load has two delays.
+                let longest = self.faults.slowest.as_millis() as u64 / 2;
+                sleep(Duration::from_millis(random.below(longest))).await;
+            }
             0 => {}
             1 => {
                 for _ in 0..random.below(6) {

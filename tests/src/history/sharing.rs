@@ -18,8 +18,9 @@
 //!   itself, all at once and without a lease. In a process this lasts until all its calls that were
 //!   under way then have heard of it: until each has ended or started a load of its own. Whoever
 //!   comes meanwhile may have joined one of them, and hears of it with them.
-//! - [`Lapsed`](Excuse::Lapsed): where leases can be lost, the call that runs A began longer ago
-//!   than a lease stands.
+//! - [`Lapsed`](Excuse::Lapsed): load A began longer ago than a lease stands. The embedded store's
+//!   leases are not renewed, those in Redis may be renewed too late. With [`Link::delay`] the time
+//!   counts from the start of the call, since the lease is granted before the load begins.
 //! - [`Impatient`](Excuse::Impatient): the call of B had waited at least as long as any caller waits.
 //!
 //! Calls that were dropped or not answered by the store, and fruitless loads, count as under way a
@@ -135,12 +136,16 @@ pub(super) fn judge(steps: &[Step], config: &Config) -> Sharing {
                 let first_began = began(first);
                 let window = (first_began.min(began(second)), second.start);
                 let elapsed = |from: usize| at(steps, second.start).saturating_sub(at(steps, from));
+                let held = match config.link.delay {
+                    Duration::ZERO => first.start,
+                    _ => first_began,
+                };
                 let excuse = excuses.meet(window).or_else(|| {
                     let victim =
                         |load: &Load| excuses.is_fruitless(load.process, (began(load), load.start));
                     if victim(first) || victim(second) {
                         Some(Excuse::Fruitless)
-                    } else if config.link.lapses && elapsed(first_began) >= LEASE {
+                    } else if elapsed(held) >= LEASE {
                         Some(Excuse::Lapsed)
                     } else if elapsed(began(second)) >= SHORTEST_WAIT {
                         Some(Excuse::Impatient)

@@ -1,0 +1,46 @@
+//! What `single_flight` needs of the machine, seen by the model checker.
+
+use std::hash::{BuildHasherDefault, DefaultHasher};
+/// The standard one: the models explore locks and time, not reference counts, and no other may be
+/// the type of a `self`.
+pub(crate) use std::sync::Arc;
+use std::sync::PoisonError;
+
+use loom::sync::MutexGuard;
+use loom::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+/// The same in each execution, as the model checker demands.
+pub(crate) type HashState = BuildHasherDefault<DefaultHasher>;
+
+/// A lock without poisoning.
+#[derive(Debug)]
+pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+loom::lazy_static! {
+    static ref CLOCK: AtomicU64 = AtomicU64::new(1);
+}
+
+/// A point in time; what is read later is larger, in whichever thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self(CLOCK.fetch_add(1, SeqCst))
+    }
+
+    /// A number that no other moment has.
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+}
