@@ -4,7 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use cache_runtime::{
@@ -406,8 +406,11 @@ async fn set_many(a: u64, b: u64, c: u64, d: u64) -> u64 {
 #[updates(row(a), row(b), only_ok)]
 async fn set_if_ok(server: &RedisServer, a: u64, b: u64) -> Result<u64, CacheError> {
     server.pause();
+    WRITTEN.store(true, SeqCst);
     Ok(a + b)
 }
+
+static WRITTEN: AtomicBool = AtomicBool::new(false);
 
 #[tokio::test]
 async fn all_that_a_write_does_to_a_server_that_hangs_costs_one_budget() {
@@ -443,9 +446,13 @@ async fn a_write_that_succeeded_outdates_all_its_entries_although_its_caller_goe
         .scope(async {
             row(1, 1).await;
             row(2, 1).await;
-            let written = set_if_ok(&server, 1, 2);
-            let cut_off = tokio::time::timeout(Duration::from_millis(20), written);
-            cut_off.await.expect_err("the server is paused");
+            tokio::select! {
+                written = set_if_ok(&server, 1, 2) => panic!("confirmed by nobody: {written:?}"),
+                () = async {
+                    eventually("the write", async || WRITTEN.load(SeqCst).then_some(())).await;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                } => {}
+            }
             server.resume();
             eventually("confirmation", async || {
                 (cache.stats().unconfirmed == 0).then_some(())
