@@ -122,7 +122,6 @@ async fn fill(policy: &str) -> (usize, usize) {
 }
 
 #[tokio::test]
-#[ignore = "needs leases in Redis"]
 async fn leases_are_evicted_no_sooner_than_values_of_their_age() {
     let share = |evicted: usize| 100.0 * evicted as f64 / LEASES as f64;
     let mut preferred = Vec::new();

@@ -211,13 +211,11 @@ async fn a_hundred_callers_in_one_process_share_one_load() {
 }
 
 #[tokio::test]
-#[ignore = "needs leases in Redis"]
 async fn a_hundred_callers_in_each_of_eight_processes_share_one_load() {
     cold_key(8).await;
 }
 
 #[tokio::test]
-#[ignore = "needs leases in Redis"]
 async fn an_old_value_is_served_to_all_while_one_of_eight_processes_loads() {
     const PROCESSES: usize = 8;
     let server = RedisServer::start().await;
@@ -256,7 +254,6 @@ async fn an_old_value_is_served_to_all_while_one_of_eight_processes_loads() {
 }
 
 #[tokio::test]
-#[ignore = "needs leases in Redis"]
 async fn after_the_death_of_the_one_that_loads_another_loads() {
     const PROCESSES: usize = 3;
     /// Of the lease, in the header of the entry.
@@ -325,7 +322,6 @@ async fn after_the_death_of_the_one_that_loads_another_loads() {
 }
 
 #[tokio::test]
-#[ignore = "needs leases in Redis"]
 async fn waiting_for_another_process_costs_few_commands() {
     const PROCESSES: usize = 4;
     /// Of one waiting process in a second, all its callers together.

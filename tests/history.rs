@@ -109,10 +109,9 @@ mod fleet {
     }
 
     #[tokio::test]
-    #[ignore = "needs leases in Redis"]
     async fn keeps_its_promises_on_redis() {
         let config = Config {
-            clients: 8,
+            clients: 12,
             ..Config::everything(0xf1, OPERATIONS, Link::NETWORK)
         };
         report_everything(&on_redis(config).await);
@@ -127,7 +126,6 @@ mod fleet {
     }
 
     #[tokio::test]
-    #[ignore = "needs leases in Redis"]
     async fn loads_once_unless_something_happens_on_redis() {
         let config = Config::reads(0xf1, OPERATIONS / 4, Link::NETWORK);
         report(&on_redis(config).await);
