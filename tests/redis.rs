@@ -2,6 +2,8 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test fails by panicking, in its helpers too"
 )]
@@ -65,6 +67,12 @@ async fn fails_at_once(store: &RedisStore, key: &Key) -> StoreError {
         .expect("a failure without a wait")
         .expect_err("a failure")
 }
+
+#[path = "redis/agreement.rs"]
+mod agreement;
+
+#[path = "redis/leases.rs"]
+mod leases;
 
 mod commands {
     use super::*;
