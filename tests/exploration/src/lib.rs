@@ -2,9 +2,9 @@
 //! `loom`.
 //!
 //! What is explored is the code of the runtime itself, compiled here a second time: the flights, the
-//! decisions about leases, the envelope. Under them lies [`sync`], whose locks and clock the model
-//! checker sees; around them a [`store`] of one entry, an origin with a version, and a short
-//! [`process`] that takes the steps of a call in the order of `flow/get_or_load.rs`.
+//! decisions about leases, the envelope. Under them lies `sync`, whose locks and clock the model
+//! checker sees; around them a `store` of one entry, an origin with a version, and a short
+//! `process` that takes the steps of a call in the order of `flow/get_or_load.rs`.
 //!
 //! Guarantee G3 is what [`protocol`] checks: nobody returns a version below the floor that stood when
 //! its call began. [`flights`] checks that nobody waits for ever and that one load is enough.
