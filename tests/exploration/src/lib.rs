@@ -10,8 +10,7 @@
 //! its call began. [`flights`] checks that nobody waits for ever and that one load is enough.
 //!
 //! Each model is bounded by the number of times that a caller is interrupted where it could have gone
-//! on; within that bound every order of steps is run. `LOOM_LOG` and the other variables of `loom`
-//! work as its documentation says.
+//! on; within that bound every order of steps is run. `LOOM_MAX_PREEMPTIONS` sets another bound.
 
 // The unit tests of the runtime's files are run where these belong.
 #![cfg(not(test))]
