@@ -1,6 +1,8 @@
 //! One contract, kept by every store.
 
 #![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test fails by panicking, in its helpers too"
 )]
@@ -40,6 +42,9 @@ macro_rules! contract {
         }
     };
 }
+
+#[path = "contract/leases.rs"]
+mod leases;
 
 contract! {
     what_was_put_is_got,

@@ -80,7 +80,7 @@ async fn an_old_value_is_served_at_once_while_one_load_replaces_it() {
     after(0.999).await;
     let still = cache.scope(outcome(page(&db, 1))).await;
     assert_eq!(still, (1, Outcome::Stale), "while the load runs");
-    after(0.001).await;
+    after(0.002).await;
     assert_eq!(
         cache.scope(outcome(page(&db, 1))).await,
         (2, Outcome::Hit),
@@ -255,7 +255,7 @@ async fn who_has_an_old_value_waits_only_so_long_and_the_load_goes_on() {
     }
     assert_eq!(callers.join_all().await, vec![(Ok(1), Outcome::Stale); 10]);
     assert_eq!(start.elapsed(), Duration::from_millis(100));
-    after(0.9).await;
+    after(1.0).await;
     let (value, how) = cache.scope(outcome(soft(&db, 1))).await;
     assert_eq!((value, how), (Ok(2), Outcome::Hit));
     assert_eq!(db.runs(), 2);
@@ -363,7 +363,7 @@ async fn what_is_expired_by_hand_is_refreshed_next() {
             page(&db, 1).await;
             page_entry(1).expire().await.expect("memory answers");
             assert_eq!(outcome(page(&db, 1)).await, (1, Outcome::Stale));
-            after(1.0).await;
+            after(1.1).await;
             assert_eq!(outcome(page(&db, 1)).await, (2, Outcome::Hit));
 
             // Without a span for old values nothing is left.

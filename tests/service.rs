@@ -4,7 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use cache_runtime::{
@@ -48,16 +48,30 @@ fn counts<const N: usize>(expected: [(&str, u64); N]) -> BTreeMap<String, u64> {
         .into()
 }
 
+/// The commands sent by clients among those that the server has run; it also counts what scripts
+/// run inside.
+fn sent(counts: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let inside = ["getrange", "pexpire", "pttl", "set", "setrange", "time"];
+    let mut sent = counts.clone();
+    sent.retain(|command, _| !inside.contains(&command.as_str()));
+    sent
+}
+
 #[tokio::test]
-async fn a_hit_is_one_get_an_invalidation_one_del_and_nothing_is_asked_besides() {
+async fn a_hit_is_one_command_a_cold_load_three_and_nothing_is_asked_besides() {
     let server = RedisServer::start().await;
     let cache = cache_at(&server.url()).await;
     cache
         .scope(async {
+            // The server gets to know the scripts.
+            row(9, 1).await;
+            set_row(9, 1).await;
+
             let mut commands = server.commands().await;
             assert_eq!(outcome(row(1, 1)).await, (1, Outcome::Loaded));
-            // The second GET is the leader's: a load may have ended since the first.
-            assert_eq!(commands.counts().await, counts([("get", 2), ("set", 1)]));
+            // The look-up, the lease and the fill.
+            let counted = sent(&commands.counts().await);
+            assert_eq!(counted, counts([("get", 1), ("evalsha", 2)]));
 
             commands.reset().await;
             for _ in 0..100 {
@@ -67,7 +81,8 @@ async fn a_hit_is_one_get_an_invalidation_one_del_and_nothing_is_asked_besides()
 
             commands.reset().await;
             set_row(1, 3).await;
-            assert_eq!(commands.counts().await, counts([("set", 1)]));
+            // The intent and the commit.
+            assert_eq!(sent(&commands.counts().await), counts([("evalsha", 2)]));
             assert_eq!(outcome(row(1, 4)).await, (3, Outcome::Hit));
 
             commands.reset().await;
@@ -78,6 +93,45 @@ async fn a_hit_is_one_get_an_invalidation_one_del_and_nothing_is_asked_besides()
             touch_row(1).await;
             assert_eq!(commands.counts().await, counts([("del", 2)]));
             assert_eq!(outcome(row(1, 5)).await, (5, Outcome::Loaded));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_old_value_is_served_by_one_command_and_replaced_by_three() {
+    #[cached(ttl = "1ms", key = "brief:{id}", stale_while_revalidate = "1h")]
+    async fn brief(id: u64) -> u64 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        id
+    }
+
+    let server = RedisServer::start().await;
+    let cache = cache_at(&server.url()).await;
+    cache
+        .scope(async {
+            brief(1).await;
+            let refreshed = async |times: u64| {
+                eventually("the refresh has been stored", async || {
+                    let stats = cache.stats();
+                    let row = stats.function("brief").expect("it was called");
+                    (row.stored == times).then_some(())
+                })
+                .await;
+            };
+            eventually("the value is old", async || {
+                (outcome(brief(1)).await.1 == Outcome::Stale).then_some(())
+            })
+            .await;
+            refreshed(2).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+
+            let mut commands = server.commands().await;
+            for _ in 0..50 {
+                assert_eq!(outcome(brief(1)).await, (1, Outcome::Stale));
+            }
+            refreshed(3).await;
+            let counted = sent(&commands.counts().await);
+            assert_eq!(counted, counts([("get", 50), ("evalsha", 2)]));
         })
         .await;
 }
@@ -350,9 +404,13 @@ async fn set_many(a: u64, b: u64, c: u64, d: u64) -> u64 {
 }
 
 #[updates(row(a), row(b), only_ok)]
-async fn set_if_ok(a: u64, b: u64) -> Result<u64, CacheError> {
+async fn set_if_ok(server: &RedisServer, a: u64, b: u64) -> Result<u64, CacheError> {
+    server.pause();
+    WRITTEN.store(true, SeqCst);
     Ok(a + b)
 }
+
+static WRITTEN: AtomicBool = AtomicBool::new(false);
 
 #[tokio::test]
 async fn all_that_a_write_does_to_a_server_that_hangs_costs_one_budget() {
@@ -388,9 +446,13 @@ async fn a_write_that_succeeded_outdates_all_its_entries_although_its_caller_goe
         .scope(async {
             row(1, 1).await;
             row(2, 1).await;
-            server.pause();
-            let cut_off = tokio::time::timeout(Duration::from_millis(20), set_if_ok(1, 2));
-            cut_off.await.expect_err("the server is paused");
+            tokio::select! {
+                written = set_if_ok(&server, 1, 2) => panic!("confirmed by nobody: {written:?}"),
+                () = async {
+                    eventually("the write", async || WRITTEN.load(SeqCst).then_some(())).await;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                } => {}
+            }
             server.resume();
             eventually("confirmation", async || {
                 (cache.stats().unconfirmed == 0).then_some(())
@@ -405,12 +467,15 @@ async fn a_write_that_succeeded_outdates_all_its_entries_although_its_caller_goe
 async fn a_deletion_overtakes_no_fill_while_the_connection_is_being_made() {
     const PATIENT: Policy = Policy::DEFAULT.timeout(Duration::from_secs(20));
 
+    static ROWS: AtomicU64 = AtomicU64::new(0);
+
     #[cached(ttl = 300, key = "patient:{id}", policy = PATIENT)]
-    async fn patient(id: u64) -> u64 {
-        id
+    async fn patient(id: u64) -> (u64, u64) {
+        (id, ROWS.load(SeqCst))
     }
     #[invalidates(patient(id))]
     async fn cut_off(id: u64) {
+        ROWS.store(1, SeqCst);
         std::future::pending::<()>().await;
         let _ = id;
     }
@@ -442,7 +507,9 @@ async fn a_deletion_overtakes_no_fill_while_the_connection_is_being_made() {
             .await;
             for id in 0..50 {
                 let left = patient_entry(id).peek().await.expect("the server answers");
-                assert_eq!(left, None, "filled after the deletion");
+                // A load that got its lease after the deletion has read what was written before.
+                assert_ne!(left, Some((id, 0)), "filled after the deletion");
+                assert_eq!(patient(id).await, (id, 1));
             }
         })
         .await;

@@ -81,6 +81,7 @@ impl Background {
             } = argument;
             // At the user's parameter, where one that cannot be owned is reported.
             let at = generated_at(outside.span());
+            let runtime = located_at(runtime, at);
             let own = if argument.is_static {
                 quote_spanned!(at=> OwnValue)
             } else {
@@ -142,6 +143,15 @@ impl Argument {
             is_static: is_static(lifetime),
         }
     }
+}
+
+/// The path, all of it where one error about it is to be shown.
+fn located_at(path: &TokenStream, span: Span) -> TokenStream {
+    let located = |mut token: TokenTree| {
+        token.set_span(token.span().located_at(span));
+        token
+    };
+    path.clone().into_iter().map(located).collect()
 }
 
 fn check_arguments(function: &Function, errors: &Errors) {

@@ -99,19 +99,20 @@ impl Expansion<'_> {
             Some(background) => {
                 let load = background.load(output, self.runtime);
                 let signature = background::signature(self.function);
-                (signature, quote_spanned!(span=> get_or_refresh(#load)))
+                // At the return type, where one that is not `Send` is reported.
+                let at = generated_at(output.span());
+                let call = quote_spanned!(at=> plan.get_or_refresh(#load).await);
+                (signature, call)
             }
             None => {
                 let future = body::future(&body.block, output, None);
-                (
-                    signature.clone(),
-                    quote_spanned!(span=> get_or_load(#future)),
-                )
+                let call = quote_spanned!(span=> plan.get_or_load(#future).await);
+                (signature.clone(), call)
             }
         };
         let contents = quote_spanned! {span=>
             let plan = #plan;
-            plan.#call.await
+            #call
         };
         quote! { #(#attrs)* #vis #signature { #inner_attrs #contents } }
     }

@@ -22,8 +22,8 @@ use proc_macro::TokenStream;
 
 /// Caches what an `async fn` returns: `#[cached(ttl = 300, key = "user:{id}")]`.
 ///
-/// A call with the same key gets the stored value; otherwise the body runs, once for all callers that wait for it, and
-/// its value is stored. The value is the `Ok` of a `Result` (under any alias), otherwise the whole return value. It is
+/// A call with the same key gets the stored value; otherwise the body runs, once for all callers that wait for it, in
+/// whichever process, and its value is stored. The value is the `Ok` of a `Result` (under any alias), otherwise the whole return value. It is
 /// `serde::Serialize + Deserialize` and borrows nothing. `Err` is returned and never stored, and nothing is asked of its
 /// type. A failure of the cache is never an error of the function: the body's own result is returned then.
 ///
@@ -58,8 +58,17 @@ use proc_macro::TokenStream;
 ///
 /// Beside `get_user` stands `get_user_entry`, with the same visibility and generics. It takes only what makes the key (and
 /// what the expressions after durations, `cache` and `policy` use), `self` always by reference, and returns an `Entry`, which
-/// peeks, stores and invalidates without calling the function. In the `impl` of a trait there is room for it only if the
+/// peeks, stores, expires and invalidates without calling the function. In the `impl` of a trait there is room for it only if the
 /// trait declares it: write `entry = false` otherwise.
+///
+/// # Loads in the background
+///
+/// With `stale_while_revalidate` the body may run when its caller has long gone on, so it owns what it uses of its
+/// arguments: each load clones them, a hit clones nothing. Their types are `Clone + Send + 'static`, or references to
+/// what is `ToOwned`, such as `&str`; what is large goes in an `Arc`. `&mut` is refused. What the function returns is
+/// `Send` and borrows nothing. `self` is a variable like the others then, which text cannot capture: write `"{}", self`
+/// instead of `"{self}"`. A function that calls itself does so through one that returns
+/// `Pin<Box<dyn Future<Output = T> + Send>>`.
 ///
 /// # Which functions
 ///
@@ -108,8 +117,13 @@ pub fn invalidates(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// Stores what an `async fn` returns in the entry of another: `#[updates(get_user(id))]`.
 ///
 /// If the function succeeds, its success value (the `Ok` of a `Result`) becomes the value of each entry named; `= expr`
-/// names another, such as a part of it: `#[updates(get_user(ret.0.id) = &ret.0)]`. If it fails, panics or is dropped
+/// names another, such as a part of it: `#[updates(get_user(id) = &ret.0)]`. If it fails, panics or is dropped
 /// halfway, or if the value cannot be stored, the entries are deleted. `tag(..)` deletes the entries with the tag.
+///
+/// Before the body an intent is left in each entry: what it holds stays readable, and no load is stored. The new value is
+/// stored if the intent still stands after the body, and the entry deleted otherwise. So two writes that overlap leave
+/// nothing: which of them the database holds is not known here. For the same reason an entry whose arguments mention `ret`
+/// is deleted: there was no intent in it.
 ///
 /// The arguments, their evaluation and everything else are those of [`macro@invalidates`].
 #[proc_macro_attribute]

@@ -4,6 +4,7 @@
 use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 
+use crate::receiver::Renamed;
 use crate::writes::Kind;
 use crate::{expand, expand_writes};
 
@@ -368,4 +369,124 @@ fn a_wrong_attribute_leaves_the_function_and_a_stand_in_for_its_entry() {
         expansion.contains("fn f_entry (id : u64) -> :: c :: Entry < u64 >"),
         "{expansion}"
     );
+}
+
+#[test]
+fn a_load_in_the_background_borrows_nothing_from_its_caller() {
+    let wrong = |item| wrong_on(quote!(ttl = 1, stale_while_revalidate = "1m"), item).join("\n");
+    assert_eq!(
+        wrong(quote!(
+            async fn f(&self, mut id: u64, name: &str, (a, b): &(u8, u8)) -> Result<u64, E> {
+                self.get(&mut id, name).await
+            }
+        )),
+        ""
+    );
+    assert!(
+        wrong(quote!(
+            async fn f(id: &mut u64) -> u64 {
+                *id
+            }
+        ))
+        .contains("cannot borrow mutably")
+    );
+    assert!(
+        wrong(quote!(
+            async fn f(&mut self) -> u64 {
+                1
+            }
+        ))
+        .contains("cannot borrow mutably")
+    );
+    assert!(
+        wrong(quote!(
+            async fn f((ref mut id, _): (u64, u64)) -> u64 {
+                *id
+            }
+        ))
+        .contains("cannot borrow mutably")
+    );
+    assert!(
+        wrong(quote!(
+            async fn f(id: &str) -> Result<u64, Rejected<'_>> {
+                Err(id)
+            }
+        ))
+        .contains("neither its value nor its error can borrow")
+    );
+    assert_eq!(
+        wrong(quote!(
+            async fn f(id: &str) -> Result<&'static str, &'static str> {
+                Err(id)
+            }
+        )),
+        "a cached value outlives the call, so it cannot borrow: return an owned type, such as `String` for `&str` or `Arc<T>` for `&T`"
+    );
+    for (text, captured) in [
+        ("{self}", true),
+        ("a {self:?} b", true),
+        ("{{{self}}}", true),
+        ("{{self}}", false),
+        ("{self_}", false),
+        ("self {}", false),
+    ] {
+        let reported = wrong(quote!(
+            async fn f(&self) -> Result<u64, String> {
+                let _ = "{self}";
+                Err(format!(#text))
+            }
+        ));
+        assert_eq!(
+            reported.contains("write `\"{}\", self`"),
+            captured,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn self_is_renamed_where_it_is_the_receiver() {
+    let tokens = |text: &str| text.parse::<TokenStream>().expect("tokens");
+    for (body, expected) in [
+        (
+            "self.x + m!(self.y, { self })",
+            "__self.x + m!(__self.y, { __self })",
+        ),
+        ("move || Self::new(self)", "move || Self::new(__self)"),
+        (
+            "use a::{self, b}; self::c(self)",
+            "use a::{self, b}; self::c(__self)",
+        ),
+        (
+            "struct S { pub(self) x: u8 } (self)",
+            "struct S { pub(self) x: u8 } (__self)",
+        ),
+        (
+            "let f: fn(&Self) = g; f(self)",
+            "let f: fn(&Self) = g; f(__self)",
+        ),
+        // Items with a `self` of their own.
+        (
+            "fn f(&self) -> A<{ N }> { self } self",
+            "fn f(&self) -> A<{ N }> { self } __self",
+        ),
+        (
+            "impl A for B { fn f(&self) {} } self",
+            "impl A for B { fn f(&self) {} } __self",
+        ),
+        (
+            "trait A { fn f(&self); } self",
+            "trait A { fn f(&self); } __self",
+        ),
+        // A macro that is defined here may mean the receiver.
+        (
+            "macro_rules! m { () => { self.x } }",
+            "macro_rules! m { () => { __self.x } }",
+        ),
+    ] {
+        let renamed = Renamed::new(tokens(body));
+        assert_eq!(renamed.tokens.to_string(), tokens(expected).to_string());
+        assert!(renamed.found);
+    }
+    assert!(!Renamed::new(tokens("self::f(x)")).found);
 }

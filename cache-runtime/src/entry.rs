@@ -118,7 +118,8 @@ impl<R> Entry<R> {
 }
 
 impl<T: CacheValue, E> Entry<Result<T, E>> {
-    /// The value, if the store holds an intact one of this key and type. Never loads.
+    /// The value, if the store holds an intact one of this key and type that may be served, fresh or
+    /// not. Never loads.
     ///
     /// # Errors
     /// If the store does not answer within the budget.
@@ -154,7 +155,8 @@ impl<T: CacheValue, E> Entry<Result<T, E>> {
 }
 
 impl<V: CacheValue> PlainEntry<V> {
-    /// The value, if the store holds an intact one of this key and type. Never loads.
+    /// The value, if the store holds an intact one of this key and type that may be served, fresh or
+    /// not. Never loads.
     ///
     /// # Errors
     /// If the store does not answer within the budget.

@@ -8,7 +8,7 @@
 //! | 0..3 | magic `CRE` | compared |
 //! | 3 | format, 1 | compared |
 //! | 4..12 | [`TypeIdentity`] | compared, and yes |
-//! | 12 | lease kind: 0 none, 1 load lease, 2 write intent | no |
+//! | 12 | lease kind: 0 none, 1 load lease, 2 write intent, 3 ended without a value | no |
 //! | 13 | flags; bit 0: a value is present | yes |
 //! | 14 | codec: 0 of a user, 1 MessagePack, 2 Json, 3 Postcard, 4 Bincode | yes |
 //! | 15 | reserved, 0 | yes |
@@ -35,16 +35,22 @@ use bytes::Bytes;
 use std::time::Duration;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::codec::TypeIdentity;
-use crate::lease::{Lease, LeaseKind, Stamp, Token};
+use crate::{
+    codec::TypeIdentity,
+    lease::{Lease, LeaseKind, Stamp, Token},
+};
 
 /// The format this crate writes. It is part of every type identity.
 pub(crate) const FORMAT: u8 = 1;
 
-const MAGIC: [u8; 3] = *b"CRE";
+pub(crate) const MAGIC: [u8; 3] = *b"CRE";
 pub(crate) const HEADER: usize = 80;
+/// Magic, format and type identity.
+pub(crate) const PREFIX: usize = 12;
 const GENERATION: usize = 16;
 const VALUE_PRESENT: u8 = 1;
+
+pub(crate) type Header = [u8; HEADER];
 
 /// What a caller may do with a value of some age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +74,50 @@ pub struct Meta {
     pub codec_id: u8,
 }
 
+impl Meta {
+    /// What may be done with the value at a time of the server's clock.
+    #[must_use]
+    pub fn age(&self, now_ms: u64) -> Age {
+        if self.created_ms == 0 {
+            return Age::Fresh {
+                left: Duration::MAX,
+            };
+        }
+        let stales = self
+            .created_ms
+            .saturating_add(milliseconds(self.spans.fresh));
+        let dies = stales.saturating_add(milliseconds(self.spans.stale));
+        if now_ms < stales {
+            Age::Fresh {
+                left: Duration::from_millis(stales - now_ms),
+            }
+        } else if now_ms < dies {
+            Age::Stale {
+                by: Duration::from_millis(now_ms - stales),
+            }
+        } else {
+            Age::Dead
+        }
+    }
+}
+
+/// How old a value is, compared with its spans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Age {
+    /// It may be served.
+    Fresh {
+        /// For this long; [`Duration::MAX`] if it was not stamped and lives as long as its key.
+        left: Duration,
+    },
+    /// It may be served while, or if, a load cannot help.
+    Stale {
+        /// How long it has been so.
+        by: Duration,
+    },
+    /// It may not be served.
+    Dead,
+}
+
 /// The generation of one tag when the load began.
 pub(crate) type Generation = [u8; GENERATION];
 
@@ -80,6 +130,10 @@ pub struct Opened {
     pub(crate) generations: Vec<Generation>,
     /// The rest of the header.
     pub meta: Meta,
+    /// Who works on the entry, or did; the deadline may be over.
+    pub lease: Option<Lease>,
+    /// Tells this version of the entry from others.
+    pub stamp: Stamp,
 }
 
 /// Why bytes from the store are not the value asked for. Each is a miss.
@@ -179,8 +233,7 @@ pub fn open(bytes: &Bytes, key: &str, identity: TypeIdentity) -> Result<Opened, 
     if u64::from_le_bytes(field(header, 4)) != identity.to_u64() {
         return Err(Rejected::OtherType);
     }
-    let [flags, codec_id] = field(header, 13);
-    if flags & VALUE_PRESENT == 0 {
+    if !has_value(header) {
         return Err(Rejected::NoValue);
     }
     let tags = usize::from(u16::from_le_bytes(field(header, 76)));
@@ -193,115 +246,110 @@ pub fn open(bytes: &Bytes, key: &str, identity: TypeIdentity) -> Result<Opened, 
     Ok(Opened {
         payload: bytes.slice(HEADER + generations.len()..),
         generations: generations.as_chunks().0.to_vec(),
-        meta: Meta {
-            created_ms: u64::from_le_bytes(field(header, 48)),
-            spans: Spans {
-                fresh: Duration::from_millis(u64::from_le_bytes(field(header, 56))),
-                stale: Duration::from_millis(u64::from_le_bytes(field(header, 64))),
-            },
-            load_cost: Duration::from_millis(u64::from(u32::from_le_bytes(field(header, 72)))),
-            codec_id,
-        },
+        meta: meta(header),
+        lease: lease_of(header),
+        stamp: stamp_of(header),
     })
 }
 
-/// A header without a value: an entry that holds only a lease.
-pub(crate) fn only(identity: TypeIdentity, lease: &Lease) -> Bytes {
-    let mut buffer = vec![0; HEADER];
-    put(&mut buffer, 0, MAGIC);
-    put(&mut buffer, 3, [FORMAT]);
-    put(&mut buffer, 4, identity.to_u64().to_le_bytes());
-    put_lease(&mut buffer, Some(lease));
-    buffer.into()
-}
-
-/// The same entry with this lease or none.
-pub(crate) fn with_lease(bytes: &Bytes, lease: Option<&Lease>) -> Bytes {
-    let mut buffer = bytes.to_vec();
-    put_lease(&mut buffer, lease);
-    buffer.into()
-}
-
-/// The same entry, created then.
-pub(crate) fn with_created(bytes: &Bytes, created_ms: u64) -> Bytes {
-    let mut buffer = bytes.to_vec();
-    put(&mut buffer, 48, created_ms.to_le_bytes());
-    buffer.into()
-}
-
-fn put_lease(buffer: &mut [u8], lease: Option<&Lease>) {
-    let (kind, token, deadline_ms) = lease.map_or((0, [0; 16], 0), |lease| {
-        (lease.kind as u8, lease.token.0, lease.deadline_ms)
-    });
-    put(buffer, 12, [kind]);
-    put(buffer, 16, token);
-    put(buffer, 32, deadline_ms.to_le_bytes());
-}
-
-/// Whether this is an envelope of whatever type and format.
-pub(crate) fn is_envelope(bytes: &Bytes) -> bool {
-    header(bytes).is_some()
-}
-
-/// Whether this is an envelope of this type, in the format of this crate.
-pub(crate) fn is_of(bytes: &Bytes, identity: TypeIdentity) -> bool {
-    header(bytes).is_some_and(|header| {
-        field(header, 3) == [FORMAT] && u64::from_le_bytes(field(header, 4)) == identity.to_u64()
-    })
-}
-
-/// Whether the entry holds a value.
-pub(crate) fn has_value(bytes: &Bytes) -> bool {
-    header(bytes).is_some_and(|header| field::<1>(header, 13)[0] & VALUE_PRESENT != 0)
-}
-
-/// The lease in an envelope of whatever format, and the type it is for.
-pub(crate) fn lease(bytes: &Bytes) -> Option<(TypeIdentity, Lease)> {
+/// The type and the lease of an entry of any format, with a value or without; whether the lease
+/// still stands is for the deadline to say.
+#[must_use]
+pub fn lease(bytes: &Bytes) -> Option<(TypeIdentity, Lease)> {
     let header = header(bytes)?;
-    let kind = match field(header, 12) {
-        [1] => LeaseKind::Load,
-        [2] => LeaseKind::Intent,
-        [3] => LeaseKind::Ended,
-        _ => return None,
-    };
-    let lease = Lease {
-        kind,
+    Some((identity(header), lease_of(header)?))
+}
+
+/// The stamp of the value in `bytes`, sound or not; none if they hold no value of this format.
+#[must_use]
+pub fn stamp(bytes: &Bytes) -> Option<Stamp> {
+    let header = header(bytes)?;
+    (field(header, 3) == [FORMAT] && has_value(header)).then(|| stamp_of(header))
+}
+
+/// The header of an envelope of any format.
+pub(crate) fn header(bytes: &[u8]) -> Option<&Header> {
+    let (header, _) = bytes.split_first_chunk::<HEADER>()?;
+    (field(header, 0) == MAGIC).then_some(header)
+}
+
+/// What all entries of this format and one type begin with.
+pub(crate) fn prefix(identity: TypeIdentity) -> [u8; PREFIX] {
+    let mut prefix = [0; PREFIX];
+    put(&mut prefix, 0, MAGIC);
+    put(&mut prefix, 3, [FORMAT]);
+    put(&mut prefix, 4, identity.to_u64().to_le_bytes());
+    prefix
+}
+
+/// The type that an entry of any format is for.
+pub(crate) fn identity(header: &Header) -> TypeIdentity {
+    TypeIdentity::from_u64(u64::from_le_bytes(field(header, 4)))
+}
+
+/// An entry that holds nothing but a lease.
+pub(crate) fn only_lease(identity: TypeIdentity, lease: &Lease) -> Header {
+    let mut header = [0; HEADER];
+    put(&mut header, 0, prefix(identity));
+    put_lease(&mut header, Some(lease));
+    header
+}
+
+/// Whether an entry of any format has a value, as opposed to a lease alone.
+pub(crate) fn has_value(header: &Header) -> bool {
+    let [flags] = field(header, 13);
+    flags & VALUE_PRESENT != 0
+}
+
+pub(crate) fn meta(header: &Header) -> Meta {
+    let [codec_id] = field(header, 14);
+    Meta {
+        created_ms: u64::from_le_bytes(field(header, 48)),
+        spans: Spans {
+            fresh: Duration::from_millis(u64::from_le_bytes(field(header, 56))),
+            stale: Duration::from_millis(u64::from_le_bytes(field(header, 64))),
+        },
+        load_cost: Duration::from_millis(u64::from(u32::from_le_bytes(field(header, 72)))),
+        codec_id,
+    }
+}
+
+pub(crate) fn stamp_of(header: &Header) -> Stamp {
+    Stamp(field(header, 40))
+}
+
+pub(crate) fn lease_of(header: &Header) -> Option<Lease> {
+    let [kind] = field(header, 12);
+    Some(Lease {
+        kind: LeaseKind::from_byte(kind)?,
         token: Token(field(header, 16)),
         deadline_ms: u64::from_le_bytes(field(header, 32)),
-    };
-    let identity = TypeIdentity::from_u64(u64::from_le_bytes(field(header, 4)));
-    Some((identity, lease))
-}
-
-/// What tells this version of the entry from others.
-pub(crate) fn stamp(bytes: &Bytes) -> Option<Stamp> {
-    header(bytes).map(|header| Stamp(field(header, 40)))
-}
-
-/// When the value was created, if there is one; 0: not stamped.
-pub(crate) fn created(bytes: &Bytes) -> u64 {
-    header(bytes).map_or(0, |header| u64::from_le_bytes(field(header, 48)))
-}
-
-/// How long the value may be served, if there is one.
-pub(crate) fn spans(bytes: &Bytes) -> Option<Spans> {
-    let header = header(bytes).filter(|_| has_value(bytes))?;
-    let span = |at| Duration::from_millis(u64::from_le_bytes(field(header, at)));
-    Some(Spans {
-        fresh: span(56),
-        stale: span(64),
     })
 }
 
-fn header(bytes: &Bytes) -> Option<&[u8; HEADER]> {
-    bytes
-        .first_chunk()
-        .filter(|header| field(header, 0) == MAGIC)
+/// Replaces the lease and nothing else.
+pub(crate) fn put_lease(header: &mut Header, lease: Option<&Lease>) {
+    put(header, 12, [lease.map_or(0, |lease| lease.kind.to_byte())]);
+    put(header, 16, lease.map_or([0; 16], |lease| lease.token.0));
+    let deadline_ms = lease.map_or(0, |lease| lease.deadline_ms);
+    put(header, 32, deadline_ms.to_le_bytes());
+}
+
+/// What of an envelope is before and after the time of its creation, which the store stamps; none
+/// if it is no envelope.
+pub(crate) fn around_creation(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    header(bytes)?;
+    Some((bytes.get(..48)?, bytes.get(56..)?))
+}
+
+/// Stamps the creation.
+pub(crate) fn put_created(header: &mut Header, created_ms: u64) {
+    put(header, 48, created_ms.to_le_bytes());
 }
 
 /// Each part seeds the hash of the next, so that nothing moves from one into another; the lengths
 /// are part of each hash.
-fn check(header: &[u8; HEADER], content: &[u8], key: &str) -> u64 {
+fn check(header: &Header, content: &[u8], key: &str) -> u64 {
     let identity: [u8; 8] = field(header, 4);
     let flags: [u8; 3] = field(header, 13);
     let spans: [u8; 24] = field(header, 56);
@@ -327,7 +375,7 @@ fn put<const N: usize>(buffer: &mut [u8], at: usize, bytes: [u8; N]) {
 }
 
 /// Reads at a constant offset within a header.
-fn field<const N: usize>(header: &[u8; HEADER], at: usize) -> [u8; N] {
+fn field<const N: usize>(header: &Header, at: usize) -> [u8; N] {
     header
         .get(at..)
         .and_then(|rest| rest.first_chunk())

@@ -2,41 +2,57 @@
 //!
 //! A lease is a token and a deadline in the header of the entry, so whatever deletes or overwrites
 //! the entry ends the lease with it, and a fill that finds its token gone is refused.
+//!
+//! The decisions at the end of this file are functions of an entry's bytes, a time and a request.
+//! The embedded store carries them out; the scripts of Redis say the same in Lua.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use crate::codec::TypeIdentity;
-use crate::envelope::{self, Spans};
+use crate::{
+    codec::TypeIdentity,
+    envelope::{self, Age, FORMAT, HEADER, Header},
+};
+
+/// How long an entry that says only that a load ended is kept at least: long enough for everybody
+/// who waited for the load to see it.
+pub(crate) const ENDED_KEPT: Duration = Duration::from_secs(5);
 
 /// A number of the caller's own, by which it knows its lease again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Token(pub(crate) [u8; 16]);
 
 impl Token {
-    /// A token that no other call of any process has: 128 bits from two hashers with random keys.
+    /// A token that no other call gives, in this process or another.
     #[must_use]
     pub fn random() -> Self {
-        static KEYS: LazyLock<[RandomState; 2]> =
-            LazyLock::new(|| [(); 2].map(|()| RandomState::new()));
-        static NUMBERS: AtomicU64 = AtomicU64::new(1);
-        let number = NUMBERS.fetch_add(1, Relaxed);
-        let mut token = [0; 16];
-        for (half, keys) in token.as_chunks_mut::<8>().0.iter_mut().zip(&*KEYS) {
-            *half = keys.hash_one(number).to_le_bytes();
-        }
-        Self(token)
+        // Keyed by the operating system's randomness, once per process.
+        static HASHERS: LazyLock<[RandomState; 2]> =
+            LazyLock::new(|| [RandomState::new(), RandomState::new()]);
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+        // A forked process has the keys and the counter of its parent, but not the number.
+        let unique = (std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let [low, high] = HASHERS.each_ref().map(|hasher| hasher.hash_one(unique));
+        let token = u128::from(high) << 64 | u128::from(low);
+        Self(token.to_le_bytes())
     }
 }
 
 /// What the header of an entry says about who works on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
+    /// What it is for.
     pub kind: LeaseKind,
+    /// Whose it is.
     pub token: Token,
     /// Milliseconds since the Unix epoch by the clock of the server.
     pub deadline_ms: u64,
@@ -44,16 +60,35 @@ pub struct Lease {
 
 /// What a lease is for: the byte in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum LeaseKind {
     /// 1: a load. Until the deadline nobody else loads. After it the lease may be taken over; until
     /// it is, its holder may still fill.
-    Load = 1,
+    Load,
     /// 2: a write. Until the deadline nobody fills.
-    Intent = 2,
+    Intent,
     /// 3: a load that ended without a value to store. Until the deadline whoever has an old value
     /// does not try again.
-    Ended = 3,
+    Ended,
+}
+
+impl LeaseKind {
+    /// The kind of a byte in a header; none for 0 and what newer formats may add.
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::Load),
+            2 => Some(Self::Intent),
+            3 => Some(Self::Ended),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn to_byte(self) -> u8 {
+        match self {
+            Self::Load => 1,
+            Self::Intent => 2,
+            Self::Ended => 3,
+        }
+    }
 }
 
 /// Tells one version of an entry from the next: its check and its creation, bytes 40..56.
@@ -63,7 +98,9 @@ pub struct Stamp(pub(crate) [u8; 16]);
 /// A caller asks for the lease of a key.
 #[derive(Debug, Clone)]
 pub struct Acquire {
+    /// The caller's own, by which it will know the lease again.
     pub token: Token,
+    /// The type of the value that the caller will store.
     pub identity: TypeIdentity,
     /// How long it stands unless renewed.
     pub lease: Duration,
@@ -85,7 +122,9 @@ pub enum Acquired {
     Value(Bytes),
     /// Somebody else loads ([`LeaseKind::Load`]) or writes ([`LeaseKind::Intent`]).
     Busy {
+        /// Which of the two.
         kind: LeaseKind,
+        /// Whose it is.
         token: Token,
         /// Until its deadline.
         left: Duration,
@@ -95,6 +134,7 @@ pub enum Acquired {
 /// A lease or an intent that was granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
+    /// The token of the request.
     pub token: Token,
     /// The connection that it was granted on. On any other it is void: the server may have
     /// restarted in between from a copy that knows the lease but not the deletions since.
@@ -126,238 +166,315 @@ pub enum Release {
     Withdrawn,
 }
 
-/// What an operation makes of an entry.
+/// What a decision does to an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Nothing.
-    None,
-    /// These bytes, to be kept for that long.
-    Write(Bytes, Keep),
-    /// The entry is gone.
+    /// It stays as it is.
+    Nothing,
+    /// Its header is replaced; the rest stays.
+    Patch(Header, Lifetime),
+    /// It is replaced, and kept for so long.
+    Put(Bytes, Duration),
+    /// It goes.
     Delete,
 }
 
-/// How long an entry is kept.
+/// How long a patched entry is kept from now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keep {
-    For(Duration),
-    /// As long as before, but at least this long.
+pub(crate) enum Lifetime {
+    /// As long as before.
+    Unchanged,
     AtLeast(Duration),
-    /// As long as before, but at most this long.
     AtMost(Duration),
+    Exactly(Duration),
 }
 
-/// Asks for the lease of what holds `entry`.
-pub(crate) fn acquire(entry: Option<&Bytes>, now: u64, request: &Acquire) -> (Effect, Acquired) {
-    let held = entry.and_then(|bytes| Held::of(bytes, request.identity));
-    if let Some(held) = held.as_ref().filter(|_| !request.force) {
-        if held.is_fresh(now) && Some(held.stamp()) != request.rejected {
-            return (Effect::None, Acquired::Value(held.bytes.clone()));
-        }
-        if let Some(lease) = held
-            .lease()
-            .filter(|lease| lease.kind != LeaseKind::Ended && now < lease.deadline_ms)
-        {
-            let left = Duration::from_millis(lease.deadline_ms - now);
-            let (kind, token) = (lease.kind, lease.token);
-            return (Effect::None, Acquired::Busy { kind, token, left });
-        }
-    }
+/// Asks for the lease of an entry, if any; the answer's grant is made for `connection`.
+pub(crate) fn acquire(
+    current: Option<&Bytes>,
+    now_ms: u64,
+    request: &Acquire,
+    connection: u64,
+) -> (Effect, Acquired) {
     let lease = Lease {
         kind: LeaseKind::Load,
         token: request.token,
-        deadline_ms: after(now, request.lease),
+        deadline_ms: after(now_ms, request.lease),
     };
+    let granted = Acquired::Granted(Grant {
+        token: request.token,
+        connection,
+    });
     let hold = request.hold.max(request.lease);
-    let effect = match held.filter(|held| held.may_be_served(now)) {
-        Some(held) => Effect::Write(held.leased(Some(&lease)), Keep::AtLeast(hold)),
-        None => Effect::Write(envelope::only(request.identity, &lease), Keep::For(hold)),
+    let anew = Effect::Put(only_lease(request.identity, &lease), hold);
+    let Some((envelope, header)) = current.and_then(|all| Some((all, envelope::header(all)?)))
+    else {
+        return (anew, granted);
     };
-    (effect, Acquired::Granted(Grant::pending(request.token)))
+    if !header.starts_with(&envelope::prefix(request.identity)) {
+        return (anew, granted);
+    }
+    let age = envelope::has_value(header).then(|| envelope::meta(header).age(now_ms));
+    if !request.force {
+        let unseen = request.rejected != Some(envelope::stamp_of(header));
+        if unseen && matches!(age, Some(Age::Fresh { .. })) {
+            return (Effect::Nothing, Acquired::Value(envelope.clone()));
+        }
+        if let Some(busy) = busy(header, now_ms) {
+            return (Effect::Nothing, busy);
+        }
+    }
+    if matches!(age, Some(Age::Fresh { .. } | Age::Stale { .. })) {
+        let patch = Effect::Patch(with_lease(header, Some(&lease)), Lifetime::AtLeast(hold));
+        (patch, granted)
+    } else {
+        (anew, granted)
+    }
 }
 
-/// Stores a loaded value under the lease with this token.
+/// Whether somebody's lease or intent stands.
+fn busy(header: &Header, now_ms: u64) -> Option<Acquired> {
+    let lease = envelope::lease_of(header)?;
+    let left = lease.deadline_ms.checked_sub(now_ms).filter(|&ms| ms > 0)?;
+    match lease.kind {
+        LeaseKind::Load | LeaseKind::Intent => Some(Acquired::Busy {
+            kind: lease.kind,
+            token: lease.token,
+            left: Duration::from_millis(left.min(MOST_LEFT)),
+        }),
+        LeaseKind::Ended => None,
+    }
+}
+
+/// The largest whole number that scripts can count to: a damaged deadline may be any.
+const MOST_LEFT: u64 = (1 << 53) - 1;
+
+/// Stores a loaded value if the lease has not been taken over; whether it did.
 pub(crate) fn fill(
-    entry: Option<&Bytes>,
-    now: u64,
+    current: Option<&Bytes>,
+    now_ms: u64,
     token: &Token,
     envelope: &Bytes,
     ttl: Duration,
 ) -> (Effect, bool) {
-    match stands(entry, token, &[LeaseKind::Load]) {
-        true => (stored(envelope, now, ttl), true),
-        false => (Effect::None, false),
+    match (
+        held(current, token, LeaseKind::Load),
+        stamped(envelope, now_ms),
+    ) {
+        (Some(_), Some(envelope)) => (Effect::Put(envelope, ttl), true),
+        _ => (Effect::Nothing, false),
     }
 }
 
-/// Lets a lease stand for this long from now.
+/// Lets a lease stand for `lease` from now; whether it is still there.
 pub(crate) fn renew(
-    entry: Option<&Bytes>,
-    now: u64,
+    current: Option<&Bytes>,
+    now_ms: u64,
     token: &Token,
-    length: Duration,
+    lease: Duration,
 ) -> (Effect, bool) {
-    let Some(bytes) = entry.filter(|_| stands(entry, token, &[LeaseKind::Load])) else {
-        return (Effect::None, false);
+    let Some(header) = held(current, token, LeaseKind::Load) else {
+        return (Effect::Nothing, false);
     };
-    let lease = Lease {
+    let renewed = Lease {
         kind: LeaseKind::Load,
         token: *token,
-        deadline_ms: after(now, length),
+        deadline_ms: after(now_ms, lease),
     };
-    let renewed = envelope::with_lease(bytes, Some(&lease));
-    (Effect::Write(renewed, Keep::AtLeast(length)), true)
+    let patch = with_lease(header, Some(&renewed));
+    (Effect::Patch(patch, Lifetime::AtLeast(lease)), true)
 }
 
 /// Gives up a lease or an intent.
-pub(crate) fn release(entry: Option<&Bytes>, now: u64, token: &Token, how: Release) -> Effect {
-    let held = [LeaseKind::Load, LeaseKind::Intent];
-    let Some(bytes) = entry.filter(|_| stands(entry, token, &held)) else {
-        return Effect::None;
+pub(crate) fn release(current: Option<&Bytes>, now_ms: u64, token: &Token, how: Release) -> Effect {
+    let kinds = [LeaseKind::Load, LeaseKind::Intent];
+    let held = kinds
+        .into_iter()
+        .find_map(|kind| Some((held(current, token, kind)?, kind)));
+    let Some((header, kind)) = held else {
+        return Effect::Nothing;
     };
-    let with = |kind, deadline_ms| Lease {
+    let (lease, lifetime) = match how {
+        Release::Emptied => {
+            let ended = Lease {
+                kind: LeaseKind::Ended,
+                token: *token,
+                deadline_ms: now_ms,
+            };
+            let emptied = only_lease(envelope::identity(header), &ended);
+            return Effect::Put(emptied, ENDED_KEPT);
+        }
+        Release::Abandoned => (Some((kind, 0)), Lifetime::Unchanged),
+        Release::Ended(retry) if envelope::has_value(header) => {
+            let ended = (LeaseKind::Ended, after(now_ms, retry));
+            (Some(ended), Lifetime::Unchanged)
+        }
+        Release::Ended(retry) => {
+            let ended = (LeaseKind::Ended, after(now_ms, retry));
+            (Some(ended), Lifetime::Exactly(retry.max(ENDED_KEPT)))
+        }
+        Release::Withdrawn if envelope::has_value(header) => (None, Lifetime::Unchanged),
+        Release::Withdrawn => return Effect::Delete,
+    };
+    let lease = lease.map(|(kind, deadline_ms)| Lease {
         kind,
         token: *token,
         deadline_ms,
-    };
-    let valued = envelope::has_value(bytes);
-    match how {
-        Release::Abandoned => {
-            let kind = envelope::lease(bytes).map_or(LeaseKind::Load, |(_, lease)| lease.kind);
-            let abandoned = envelope::with_lease(bytes, Some(&with(kind, 0)));
-            Effect::Write(abandoned, Keep::AtLeast(Duration::ZERO))
-        }
-        Release::Ended(retry) => {
-            let ended = with(LeaseKind::Ended, after(now, retry));
-            let keep = match valued {
-                true => Keep::AtLeast(Duration::ZERO),
-                false => Keep::For(retry.max(TOLD)),
-            };
-            Effect::Write(envelope::with_lease(bytes, Some(&ended)), keep)
-        }
-        Release::Emptied => match envelope::lease(bytes) {
-            Some((identity, _)) => {
-                let ended = with(LeaseKind::Ended, now);
-                Effect::Write(envelope::only(identity, &ended), Keep::For(TOLD))
-            }
-            None => Effect::Delete,
-        },
-        Release::Withdrawn if valued => {
-            let free = envelope::with_lease(bytes, None);
-            Effect::Write(free, Keep::AtLeast(Duration::ZERO))
-        }
-        Release::Withdrawn => Effect::Delete,
-    }
+    });
+    Effect::Patch(with_lease(header, lease.as_ref()), lifetime)
 }
 
-/// Marks an entry with a write intent.
-pub(crate) fn intend(entry: Option<&Bytes>, now: u64, request: &Acquire) -> Effect {
-    let lease = Lease {
+/// Marks an entry with a write intent, whoever works on it.
+pub(crate) fn intend(current: Option<&Bytes>, now_ms: u64, request: &Acquire) -> Effect {
+    let intent = Lease {
         kind: LeaseKind::Intent,
         token: request.token,
-        deadline_ms: after(now, request.lease),
+        deadline_ms: after(now_ms, request.lease),
     };
-    let hold = request.hold.max(request.lease);
-    match entry.filter(|bytes| envelope::is_envelope(bytes)) {
-        Some(bytes) => {
-            let marked = envelope::with_lease(bytes, Some(&lease));
-            Effect::Write(marked, Keep::AtLeast(hold))
-        }
-        None => Effect::Write(envelope::only(request.identity, &lease), Keep::For(hold)),
+    let header = current.and_then(|envelope| envelope::header(envelope));
+    match header.filter(|header| envelope::has_value(header)) {
+        Some(header) => Effect::Patch(with_lease(header, Some(&intent)), Lifetime::Unchanged),
+        None => Effect::Put(
+            only_lease(request.identity, &intent),
+            request.hold.max(request.lease),
+        ),
     }
 }
 
-/// Stores a written value under the intent with this token, or deletes the entry.
+/// Stores a written value if nothing has happened since the intent, otherwise deletes the entry;
+/// whether it was stored.
 pub(crate) fn commit(
-    entry: Option<&Bytes>,
-    now: u64,
+    current: Option<&Bytes>,
+    now_ms: u64,
     token: &Token,
     envelope: &Bytes,
     ttl: Duration,
 ) -> (Effect, bool) {
-    match stands(entry, token, &[LeaseKind::Intent]) {
-        true => (stored(envelope, now, ttl), true),
-        false => (Effect::Delete, false),
+    match (
+        held(current, token, LeaseKind::Intent),
+        stamped(envelope, now_ms),
+    ) {
+        (Some(_), Some(envelope)) => (Effect::Put(envelope, ttl), true),
+        _ => (Effect::Delete, false),
     }
 }
 
-/// Ends the freshness of a value, and whatever lease there is.
-pub(crate) fn expire(entry: Option<&Bytes>, now: u64) -> Effect {
-    let Some(bytes) = entry else {
-        return Effect::None;
-    };
-    let Some(spans) = envelope::spans(bytes).filter(|spans| !spans.stale.is_zero()) else {
+/// Ends the freshness of a value and whatever lease there is.
+pub(crate) fn expire(current: Option<&Bytes>, now_ms: u64) -> Effect {
+    let header = current.and_then(|envelope| envelope::header(envelope));
+    let Some(header) = header.filter(|header| {
+        // The spans are where this format has them, and a lease alone has none.
+        header.get(3) == Some(&FORMAT) && envelope::has_value(header)
+    }) else {
         return Effect::Delete;
     };
-    let fresh = u64::try_from(spans.fresh.as_millis()).unwrap_or(u64::MAX);
-    let created = envelope::created(bytes);
-    let expired = match created == 0 || now < created.saturating_add(fresh) {
-        true => envelope::with_created(bytes, now.saturating_sub(fresh)),
-        false => bytes.clone(),
-    };
-    let expired = envelope::with_lease(&expired, None);
-    Effect::Write(expired, Keep::AtMost(spans.stale))
+    let meta = envelope::meta(header);
+    if meta.spans.stale.is_zero() {
+        return Effect::Delete;
+    }
+    let mut patch = with_lease(header, None);
+    if !matches!(meta.age(now_ms), Age::Fresh { .. }) {
+        return Effect::Patch(patch, Lifetime::Unchanged);
+    }
+    // Zero would be no stamp at all.
+    match now_ms
+        .checked_sub(millis(meta.spans.fresh))
+        .filter(|&ms| ms > 0)
+    {
+        Some(created_ms) => {
+            envelope::put_created(&mut patch, created_ms);
+            Effect::Patch(patch, Lifetime::AtMost(meta.spans.stale))
+        }
+        None => Effect::Delete,
+    }
 }
 
-/// Deletes an entry and lets nothing be filled for this long.
-pub(crate) fn hold_off(now: u64, identity: TypeIdentity, span: Duration) -> Effect {
-    let lease = Lease {
+/// Replaces an entry by an intent that nobody holds.
+pub(crate) fn hold_off(
+    now_ms: u64,
+    identity: TypeIdentity,
+    token: Token,
+    span: Duration,
+) -> Effect {
+    let intent = Lease {
         kind: LeaseKind::Intent,
-        token: Token::random(),
-        deadline_ms: after(now, span),
+        token,
+        deadline_ms: after(now_ms, span),
     };
-    Effect::Write(envelope::only(identity, &lease), Keep::For(span))
+    Effect::Put(only_lease(identity, &intent), span)
 }
 
-/// How long it can be seen that a load ended without a value, by those who wait for it.
-const TOLD: Duration = Duration::from_secs(5);
-
-fn stored(envelope: &Bytes, now: u64, ttl: Duration) -> Effect {
-    Effect::Write(envelope::with_created(envelope, now), Keep::For(ttl))
+/// The header of an entry whose lease is of this kind and token; its deadline does not matter,
+/// since nobody has taken it over.
+fn held<'a>(current: Option<&'a Bytes>, token: &Token, kind: LeaseKind) -> Option<&'a Header> {
+    let header = envelope::header(current?)?;
+    let lease = envelope::lease_of(header)?;
+    (lease.kind == kind && lease.token == *token).then_some(header)
 }
 
-fn stands(entry: Option<&Bytes>, token: &Token, kinds: &[LeaseKind]) -> bool {
-    let lease = entry.and_then(envelope::lease);
-    lease.is_some_and(|(_, lease)| lease.token == *token && kinds.contains(&lease.kind))
+fn with_lease(header: &Header, lease: Option<&Lease>) -> Header {
+    let mut changed = *header;
+    envelope::put_lease(&mut changed, lease);
+    changed
 }
 
-fn after(now: u64, span: Duration) -> u64 {
-    now.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+fn only_lease(identity: TypeIdentity, lease: &Lease) -> Bytes {
+    Bytes::copy_from_slice(&envelope::only_lease(identity, lease))
 }
 
-/// An entry of the right type and format.
-struct Held<'a> {
-    bytes: &'a Bytes,
+/// The envelope with its creation stamped; none if it is no envelope.
+fn stamped(envelope: &Bytes, now_ms: u64) -> Option<Bytes> {
+    envelope::header(envelope)?;
+    let mut stamped = BytesMut::from(&envelope[..]);
+    let header = stamped.first_chunk_mut::<HEADER>()?;
+    envelope::put_created(header, now_ms);
+    Some(stamped.freeze())
 }
 
-impl<'a> Held<'a> {
-    fn of(bytes: &'a Bytes, identity: TypeIdentity) -> Option<Self> {
-        envelope::is_of(bytes, identity).then_some(Self { bytes })
+fn after(now_ms: u64, span: Duration) -> u64 {
+    now_ms.saturating_add(millis(span))
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn tokens_are_unique_across_threads() {
+        let threads: Vec<_> = (0..4)
+            .map(|_| std::thread::spawn(|| (0..1_000).map(|_| Token::random()).collect::<Vec<_>>()))
+            .collect();
+        let tokens: HashSet<_> = threads
+            .into_iter()
+            .flat_map(|t| t.join().unwrap())
+            .collect();
+        assert_eq!(tokens.len(), 4_000);
     }
 
-    fn stamp(&self) -> Stamp {
-        envelope::stamp(self.bytes).unwrap_or(Stamp([0; 16]))
+    #[test]
+    fn both_halves_of_a_token_differ() {
+        let tokens = [Token::random(), Token::random()].map(|Token(bytes)| bytes);
+        let [one, other] = tokens.each_ref().map(|bytes| bytes.split_at(8));
+        assert!(one.0 != other.0 && one.1 != other.1 && one.0 != one.1);
     }
 
-    fn lease(&self) -> Option<Lease> {
-        envelope::lease(self.bytes).map(|(_, lease)| lease)
-    }
-
-    fn is_fresh(&self, now: u64) -> bool {
-        self.is_younger_than(now, |spans| spans.fresh)
-    }
-
-    fn may_be_served(&self, now: u64) -> bool {
-        self.is_younger_than(now, |spans| spans.fresh.saturating_add(spans.stale))
-    }
-
-    fn is_younger_than(&self, now: u64, span: impl Fn(&Spans) -> Duration) -> bool {
-        let created = envelope::created(self.bytes);
-        envelope::spans(self.bytes)
-            .is_some_and(|spans| created == 0 || now < after(created, span(&spans)))
-    }
-
-    fn leased(&self, lease: Option<&Lease>) -> Bytes {
-        envelope::with_lease(self.bytes, lease)
+    #[test]
+    fn a_damaged_deadline_is_within_reach_of_scripts() {
+        let lease = Lease {
+            kind: LeaseKind::Load,
+            token: Token([1; 16]),
+            deadline_ms: u64::MAX,
+        };
+        let header = envelope::only_lease(TypeIdentity::from_u64(1), &lease);
+        let Some(Acquired::Busy { left, .. }) = busy(&header, 1) else {
+            panic!("the lease stands")
+        };
+        assert_eq!(left, Duration::from_millis(MOST_LEFT));
     }
 }

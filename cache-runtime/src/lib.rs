@@ -33,16 +33,37 @@
 //! # Ok(()) }).await }
 //! ```
 //!
+//! What it promises when values change while they are read, and what it cannot promise, is told in
+//! `docs/consistency.md`.
+//!
 //! # A tour
 //!
 //! The attributes turn a function into the same function around a look-up: a static site, a few
 //! lines that render the key, one call. What they may name is behind the hidden module
-//! `__private`; its `plan` is the thin typed loop around `flow`, where `flow::get_or_load` tells
-//! the story of one call: enter, look up, join or lead a load, look again, load, fill. Beside it
-//! stand, each for itself, `key` (rendering, escaping), `codec` (how values become bytes, and what
-//! tells types apart), `envelope` (what is stored around them), `single_flight` (who loads),
-//! `invalidate` (deletions that wait to be confirmed), `observe` (outcomes and counters), and
-//! `store` (Redis, or this process's memory). [`Cache`] ties them together.
+//! `__private`; its `plan` is the thin typed loop around `flow`, and its `write` what the attributes
+//! of writing functions do before and after the body.
+//!
+//! `flow::get_or_load` tells the story of one call: enter, look up, serve what is fresh or may be
+//! served, join or lead a load, acquire the lease, watch whoever has it, load, fill. It is not
+//! generic and knows no store: it asks its typed caller to decode, to load, and to let a load go on
+//! in the background as a flow of its own. `flow::sight` says what an envelope shows: how old the
+//! value is, and who works on it. `flow::leased` holds a lease and gives it up on every way out.
+//!
+//! Beside it stand, each for itself:
+//!
+//! * `key` (rendering, escaping) and `codec` (how values become bytes, and what tells types apart).
+//! * `envelope` (what is stored around them) and `lease`: who may load and who may store. Its
+//!   decisions are functions of an entry's bytes, a time and a request; the embedded store carries
+//!   them out, and the scripts of Redis say the same in Lua.
+//! * `rules` (whether a value is stored, and for which spans) and [`Policy`] (how calls behave
+//!   around a miss).
+//! * `single_flight` (who loads in this process, and who may share it). What it needs of the machine
+//!   comes through `sync`, so that a model checker can put its own there and run every interleaving.
+//! * `invalidate` (deletions that wait to be confirmed), `resilience` (what is done about a failing
+//!   store), and `observe` (outcomes and counters).
+//! * `store` (Redis, or this process's memory).
+//!
+//! [`Cache`] ties them together.
 
 mod broken;
 mod cache;
@@ -94,3 +115,7 @@ pub mod test_util;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct ReadMe;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/consistency.md")]
+struct Consistency;

@@ -78,6 +78,44 @@ async fn a_load_clones_what_its_body_uses_and_a_hit_nothing() {
     assert_eq!(task.await.ok(), Some(Ok(7)));
 }
 
+impl Database {
+    #[tracing::instrument(skip(self))]
+    #[cached(
+        ttl = 300,
+        key = "outside:{self.name}:{id}",
+        stale_while_revalidate = "1m"
+    )]
+    async fn instrumented_outside(&self, id: u64) -> Result<String, Missing> {
+        tokio::task::yield_now().await;
+        Ok(format!("{}{id}", self.name))
+    }
+
+    #[cached(
+        ttl = 300,
+        key = "inside:{self.name}:{id}",
+        stale_while_revalidate = "1m"
+    )]
+    #[tracing::instrument(skip(self), err(Debug))]
+    async fn instrumented_inside(&self, id: u64) -> Result<String, Missing> {
+        tokio::task::yield_now().await;
+        Ok(format!("{}{id}", self.name))
+    }
+}
+
+#[tokio::test]
+async fn instrumented_functions_can_be_refreshed() {
+    alone(async {
+        let db = Database {
+            name: "db".into(),
+            ..Database::default()
+        };
+        assert_eq!(db.instrumented_outside(1).await.as_deref(), Ok("db1"));
+        assert_eq!(db.instrumented_inside(1).await.as_deref(), Ok("db1"));
+        assert_eq!(served(db.instrumented_inside(1)).await, Outcome::Hit);
+    })
+    .await;
+}
+
 /// Every name keeps its type.
 #[cached(
     ttl = 300,

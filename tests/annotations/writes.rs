@@ -89,6 +89,11 @@ async fn insert(name: String) -> Result<(User, bool), Missing> {
     Ok((named(7, &name), true))
 }
 
+#[updates(get_user(id) = &ret.0)]
+async fn replace(id: u64, name: String) -> Result<(User, bool), Missing> {
+    Ok((named(id, &name), false))
+}
+
 #[updates(get_user(id) = &named(ret.id, &ret.name.to_uppercase()), tag("users:{ret.id}"), tag("users"))]
 async fn shout(id: u64) -> User {
     named(id, "loud")
@@ -107,7 +112,12 @@ async fn updates_store_the_success_value_or_a_part_of_it() {
         assert_eq!(rename(1, "").await, Err(Missing));
         assert_eq!(stored(1).await, None);
 
+        // Its key shows only in the result: nothing kept other writes off, so nothing is stored.
+        assert!(get_user(7).await.is_ok());
         assert!(insert("Joan".into()).await.is_ok());
+        assert_eq!(stored(7).await, None);
+
+        assert!(replace(7, "Joan".into()).await.is_ok());
         assert_eq!(stored(7).await.as_deref(), Some("Joan"));
 
         assert_eq!(shout(8).await.name, "loud");

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and says what was missing"
 )]
 
+pub mod history;
 mod proxy;
 mod server;
 mod wait;

@@ -2,6 +2,7 @@
 
 mod deny;
 mod fuzz;
+mod history;
 mod redis;
 mod shell;
 mod test;
@@ -15,6 +16,9 @@ Usage: cargo xtask <command> [arguments]
                      installs redis-server if there is none. Arguments go to `cargo test`.
   fuzz [--seconds N] [target…]
                      each fuzz target (or those named) for N seconds, 60 by default.
+  check-history [--minutes N] [--seed S] [--store memory|redis]
+                     random histories on both stores, or on one, for N minutes, 10 by default, with
+                     seeds from S on; the story of the first that breaks a promise.
   deny               licences, sources and bans of all dependencies (deny.toml);
                      installs cargo-deny if there is none.";
 
@@ -25,6 +29,7 @@ fn main() -> ExitCode {
     let done = match command.as_deref() {
         Some("test") => test::run(&rest),
         Some("fuzz") => fuzz::run(&rest),
+        Some("check-history") => history::run(&rest),
         Some("deny") => deny::run(&rest),
         Some("help" | "--help" | "-h") => {
             println!("{USAGE}");

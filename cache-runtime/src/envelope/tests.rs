@@ -105,6 +105,92 @@ fn each_rejection_has_its_reason() {
     assert_eq!(open_slice(b"7"), Rejected::Foreign);
 }
 
+#[test]
+fn a_value_is_fresh_then_stale_then_dead() {
+    let meta = meta();
+    let created = meta.created_ms;
+    let millis = Duration::from_millis;
+    for (now, age) in [
+        (
+            0,
+            Age::Fresh {
+                left: millis(created + 300_000),
+            },
+        ),
+        (
+            created,
+            Age::Fresh {
+                left: millis(300_000),
+            },
+        ),
+        (created + 299_999, Age::Fresh { left: millis(1) }),
+        (created + 300_000, Age::Stale { by: millis(0) }),
+        (created + 301_499, Age::Stale { by: millis(1_499) }),
+        (created + 301_500, Age::Dead),
+        (u64::MAX, Age::Dead),
+    ] {
+        assert_eq!(meta.age(now), age, "at {now}");
+    }
+    let unstamped = Meta {
+        created_ms: 0,
+        ..meta
+    };
+    assert_eq!(
+        unstamped.age(u64::MAX),
+        Age::Fresh {
+            left: Duration::MAX
+        }
+    );
+}
+
+#[test]
+fn leases_and_stamps_are_read_with_a_value_and_without() {
+    let valid = sealed(&[], b"payload");
+    let opened = open(&valid, KEY, identity()).unwrap();
+    assert_eq!(opened.lease, None);
+    assert_eq!(stamp(&valid), Some(opened.stamp));
+    assert_eq!(lease(&valid), None);
+
+    let taken = Lease {
+        kind: LeaseKind::Intent,
+        token: Token([7; 16]),
+        deadline_ms: 99,
+    };
+    let mut leased = valid.to_vec();
+    put_lease(leased.first_chunk_mut().unwrap(), Some(&taken));
+    let leased = Bytes::from(leased);
+    let opened = open(&leased, KEY, identity()).unwrap();
+    assert_eq!(opened.lease, Some(taken));
+    assert_eq!(lease(&leased), Some((identity(), taken)));
+    assert_eq!(stamp(&leased), stamp(&valid), "a lease is no new version");
+
+    let bare = Bytes::copy_from_slice(&only_lease(identity(), &taken));
+    assert_eq!(bare.len(), HEADER);
+    assert_eq!(open(&bare, KEY, identity()), Err(Rejected::NoValue));
+    assert_eq!(lease(&bare), Some((identity(), taken)));
+    assert_eq!(stamp(&bare), None);
+}
+
+#[test]
+fn leases_of_newer_formats_are_read_and_those_of_strangers_are_not() {
+    let taken = Lease {
+        kind: LeaseKind::Load,
+        token: Token([7; 16]),
+        deadline_ms: 99,
+    };
+    let bare = only_lease(identity(), &taken);
+    let changed = |at: usize, byte: u8| {
+        let mut bytes = bare.to_vec();
+        bytes[at] = byte;
+        lease(&Bytes::from(bytes)).map(|(_, lease)| lease)
+    };
+    assert_eq!(changed(3, 2), Some(taken));
+    assert_eq!(changed(0, b'c'), None);
+    assert_eq!(changed(12, 0), None);
+    assert_eq!(changed(12, 9), None, "a kind of a newer format");
+    assert_eq!(lease(&Bytes::copy_from_slice(&bare[..HEADER - 1])), None);
+}
+
 /// What scripts write in place.
 #[test]
 fn a_lease_taken_in_place_leaves_the_value_readable() {
@@ -112,8 +198,11 @@ fn a_lease_taken_in_place_leaves_the_value_readable() {
     let mut leased = valid.to_vec();
     leased[12] = 1;
     leased[16..40].fill(0xee);
-    let opened = open(&Bytes::from(leased), KEY, identity());
-    assert_eq!(opened, open(&valid, KEY, identity()));
+    let opened = open(&Bytes::from(leased), KEY, identity()).unwrap();
+    let without = open(&valid, KEY, identity()).unwrap();
+    assert!(opened.lease.is_some());
+    let lease = without.lease;
+    assert_eq!(Opened { lease, ..opened }, without);
 }
 
 proptest! {

@@ -38,7 +38,7 @@ mod tests {
         let mut waited = 0;
         for _ in 0..expiries {
             // Long before the end nobody refreshes: the chance is e^(-left/cost) a read.
-            let mut at = ttl.saturating_sub(40 * cost);
+            let mut at = ttl.saturating_sub(20 * cost);
             let refreshed_at = loop {
                 let pause = -random.next().ln() / reads_per_load;
                 at += cost.mul_f64(pause);
@@ -56,14 +56,21 @@ mod tests {
 
     #[test]
     fn at_a_hundred_reads_per_load_hardly_an_expiry_is_waited_for() {
-        const EXPIRIES: u32 = 100_000;
-        let shares: Vec<f64> = [0.0, 1.0, 2.0]
-            .map(|beta| f64::from(waited_for(EXPIRIES, 100.0, beta, 42)) / f64::from(EXPIRIES))
-            .into();
-        println!("share of expiries waited for, by beta 0, 1, 2: {shares:?}");
-        assert!(shares[0] > 0.99, "without it every expiry is waited for");
-        assert!(shares[1] < 0.01, "{shares:?}");
-        assert!(shares[2] <= shares[1], "{shares:?}");
+        const EXPIRIES: u32 = 10_000;
+        let share =
+            |reads, beta| f64::from(waited_for(EXPIRIES, reads, beta, 42)) / f64::from(EXPIRIES);
+        assert!(
+            share(100.0, 0.0) > 0.99,
+            "without it every expiry is waited for"
+        );
+        let shares = [1.0, 3.0, 10.0, 30.0, 100.0].map(|reads| share(reads, 1.0));
+        println!("expiries waited for at 1, 3, 10, 30, 100 reads per load: {shares:?}");
+        assert!(
+            shares.is_sorted_by(|fewer, more| fewer >= more),
+            "{shares:?}"
+        );
+        assert!(shares[4] < 0.01, "{shares:?}");
+        assert!(share(10.0, 2.0) < shares[2], "a larger β refreshes earlier");
     }
 
     #[test]

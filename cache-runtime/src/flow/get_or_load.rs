@@ -79,9 +79,10 @@ pub(crate) struct Flow {
     seen: Seen,
     // An old value that may be served if the load fails.
     old: Option<Bytes>,
+    // Given up before the lead, so that who takes over finds no lease.
+    leased: Option<Leased>,
     // Held from the moment this call may run the origin.
     lead: Option<Lead>,
-    leased: Option<Leased>,
     // Why the load has no lease, and so will not be stored.
     unleased: NotStored,
     started: Option<(Instant, Moment)>,
@@ -123,6 +124,8 @@ enum Stage {
     Overtake(Waiter),
     /// Lead a load that is not shared.
     Alone,
+    /// The same after a load that came to nothing: without a lease, for which others would wait.
+    Unleased,
     /// As the leader, ask for the lease. Another process may have it, or have stored a value.
     Acquire { force: bool },
     /// Wait for the process that has the lease.
@@ -203,7 +206,7 @@ impl Flow {
                                 self.stage = Stage::LookUp;
                                 continue;
                             }
-                            self.stage = Stage::Alone;
+                            self.stage = Stage::Unleased;
                             return self.hand_out(HandedOut {
                                 payload,
                                 outcome: Outcome::Joined,
@@ -213,12 +216,12 @@ impl Flow {
                         Ok(Landing::Failed(error)) => match (self.old.take(), error) {
                             (Some(old), _) => Stage::Serve(self.salvaged(old)),
                             (None, Some(error)) => {
-                                self.stage = Stage::Alone;
+                                self.stage = Stage::Unleased;
                                 return Step::Fail(error);
                             }
-                            (None, None) => Stage::Alone,
+                            (None, None) => Stage::Unleased,
                         },
-                        Ok(Landing::Nothing) => Stage::Alone,
+                        Ok(Landing::Nothing) => Stage::Unleased,
                         Ok(Landing::Abandoned) => {
                             self.record(Event::GaveUp);
                             Stage::Join
@@ -248,6 +251,9 @@ impl Flow {
                     self.again = true;
                     let lead = engine.flights.alone(&key, identity);
                     self.stage = self.leads(lead);
+                }
+                Stage::Unleased => {
+                    self.lead = Some(engine.flights.alone(&key, identity));
                 }
                 Stage::Acquire { force } => {
                     if let Some(step) = self.acquire(&engine, &key, identity, force).await {
@@ -507,6 +513,8 @@ impl Flow {
     fn missed(&mut self, miss: Miss) -> Option<Step> {
         self.record(Event::Missed(miss));
         match miss {
+            // It did answer: there is something that is overwritten.
+            Miss::Store(StoreErrorKind::WrongType) => {}
             Miss::Store(kind) => {
                 self.unanswered = true;
                 self.unleased = NotStored::Store(kind);
@@ -592,6 +600,7 @@ impl Flow {
         let patience = self.patience.or_else(|| Instant::now().checked_add(wait));
         self.patience = patience;
         self.stage = Stage::Acquire { force: false };
+        let mut switched = false;
         for attempt in 0.. {
             let since = Moment::now();
             let read = timeout(policy.timeout, engine.store.get_watched(key)).await;
@@ -630,7 +639,14 @@ impl Flow {
                 return self.left_alone(seen.is_throttled(now));
             }
             match seen.load_token().filter(|_| seen.is_busy(now)) {
-                Some(current) => token = current,
+                Some(current) if current == token => {}
+                // Deleted or taken over, and leased by another caller already: that one is waited
+                // for, but none after it.
+                Some(current) if !mem::replace(&mut switched, true) => token = current,
+                Some(_) => {
+                    self.again = true;
+                    return None;
+                }
                 // Given up, or not renewed: whoever asks first takes over.
                 None => return None,
             }
@@ -653,7 +669,7 @@ impl Flow {
     /// The load waited for has ended without a value: everyone loads at once, never one after
     /// another. But who has an old value, while loads fail, is content with that.
     fn left_alone(&mut self, failing: bool) -> Option<Step> {
-        self.again = true;
+        self.stage = Stage::Load;
         if let Some(lead) = &self.lead {
             lead.land(match failing {
                 true => Landing::Failed(None),

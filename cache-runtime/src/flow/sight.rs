@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::early;
 use crate::codec::TypeIdentity;
-use crate::envelope::{self, Meta, Rejected};
+use crate::envelope::{self, Age, Meta, Rejected};
 use crate::key::Key;
 use crate::lease::{Lease, LeaseKind, Stamp, Token};
 use crate::resilience::backoff::random;
@@ -52,7 +52,7 @@ impl Seen {
         };
         let sight = envelope::open(envelope, key.as_str(), identity).map(|opened| {
             seen.cost = Some(opened.meta.load_cost);
-            Sight::at(opened.payload, &opened.meta, now)
+            Sight::new(opened.payload, &opened.meta, now)
         });
         (seen, sight)
     }
@@ -118,50 +118,15 @@ fn stands(lease: &Lease, now: Option<u64>) -> bool {
 }
 
 impl Sight {
-    fn at(payload: Bytes, meta: &Meta, now: Option<u64>) -> Self {
-        let fresh = meta.spans.fresh;
-        let age = match (now, meta.created_ms) {
-            (None, _) | (_, 0) => Duration::ZERO,
-            (Some(now), created) => Duration::from_millis(now.saturating_sub(created)),
-        };
-        let by = age.saturating_sub(fresh);
-        match fresh.saturating_sub(age) {
-            left if !left.is_zero() => Self::Fresh { payload, left },
-            _ if by < meta.spans.stale => Self::Stale { payload, by },
-            _ => Self::Dead,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::envelope::Spans;
-
-    fn at(age_ms: u64) -> Sight {
-        let meta = Meta {
-            created_ms: 1_000,
-            spans: Spans {
-                fresh: Duration::from_millis(100),
-                stale: Duration::from_millis(50),
+    fn new(payload: Bytes, meta: &Meta, now: Option<u64>) -> Self {
+        match now.map(|now| meta.age(now)) {
+            None => Self::Fresh {
+                payload,
+                left: meta.spans.fresh,
             },
-            load_cost: Duration::ZERO,
-            codec_id: 0,
-        };
-        Sight::at(Bytes::new(), &meta, Some(1_000 + age_ms))
-    }
-
-    #[test]
-    fn a_value_is_fresh_then_stale_then_dead_to_the_millisecond() {
-        let payload = Bytes::new();
-        let left = Duration::from_millis(1);
-        assert_eq!(at(99), Sight::Fresh { payload, left });
-        for (age, by) in [(100, 0), (149, 49)] {
-            let by = Duration::from_millis(by);
-            let payload = Bytes::new();
-            assert_eq!(at(age), Sight::Stale { payload, by });
+            Some(Age::Fresh { left }) => Self::Fresh { payload, left },
+            Some(Age::Stale { by }) => Self::Stale { payload, by },
+            Some(Age::Dead) => Self::Dead,
         }
-        assert_eq!(at(150), Sight::Dead);
-        assert_eq!(at(u64::MAX - 1_000), Sight::Dead);
     }
 }

@@ -26,11 +26,11 @@ pub struct OwnUnkeepable<'a, T>(&'a T);
 
 /// Never implemented: demanded of an argument that cannot be kept, for the sake of one good message.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be kept for a load in the background",
+    message = "`{T}` cannot be kept for a load in the background",
     label = "this argument is not `Clone + Send + 'static`",
-    note = "`stale_while_revalidate` loads in the background, when the caller has gone on, so the body needs an argument of its own: derive `Clone`, wrap it in an `Arc`, or take it by value"
+    note = "`stale_while_revalidate` loads in the background, when the caller has gone on, so the body keeps this argument: make its type `Clone + Send + 'static`, by a derive or by bounds, or pass it in an `Arc`"
 )]
-pub trait Keepable {}
+pub trait Keepable<T: ?Sized> {}
 
 impl<'a, T> Own<'a, T> {
     /// Borrows the argument.
@@ -61,7 +61,7 @@ impl<'b, T: ?Sized> OwnReference<'_, &'b T> {
     /// Does not compile.
     pub fn own(&self) -> Value<&'b T>
     where
-        T: Keepable,
+        (): Keepable<T>,
     {
         Value(*self.0.0.0)
     }
@@ -78,7 +78,7 @@ impl<'a, T> OwnUnkeepable<'a, T> {
     /// Does not compile.
     pub fn own(&self) -> Value<T>
     where
-        T: Keepable,
+        (): Keepable<T>,
     {
         unreachable!("`Keepable` is never implemented")
     }

@@ -276,17 +276,6 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         }
     }
 
-    /// The same for a body that may run in the background: `load` makes a load each time it is called.
-    pub async fn get_or_refresh<L, F>(self, load: L) -> S::Out
-    where
-        L: Fn() -> F,
-        F: Future<Output = S::Out> + Send + 'static,
-        S::Out: Send,
-    {
-        // Only when it is polled, so that a hit makes no load.
-        self.get_or_load(async move { load().await }).await
-    }
-
     /// The entry of this key.
     pub fn entry(self) -> Entry<S::Out> {
         let rules = self.rules;

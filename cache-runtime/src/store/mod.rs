@@ -6,19 +6,19 @@
 
 mod memory;
 mod redis;
-mod watchers;
+mod watch;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub use self::{memory::MemoryStore, redis::RedisStore, watchers::Change};
+pub use self::{memory::MemoryStore, redis::RedisStore, watch::Change};
 use crate::{
     codec::TypeIdentity,
     error::{StoreError, StoreErrorKind},
     key::Key,
-    lease::{self, Acquire, Acquired, Grant, Release, Token},
+    lease::{Acquire, Acquired, Grant, Release, Token},
 };
 
 /// One of the stores. Clones share it.
@@ -59,19 +59,30 @@ impl Store {
 
     /// Asks for the lease of a key: one script, one round trip.
     ///
+    /// What is not an entry of the caller's type and this format is overwritten, and its lease
+    /// is not waited for. Otherwise a fresh value that the caller did not reject is returned,
+    /// and somebody else's lease or intent is respected until its deadline. A value that may
+    /// still be served stays readable under the lease.
+    ///
     /// # Errors
     ///
     /// [`StoreError`] if the store fails or is full. The lease may have been granted all the same.
     pub async fn acquire(&self, key: &Key, request: &Acquire) -> Result<Acquired, StoreError> {
         match self {
-            Self::Memory(store) => {
-                store.alter(key, |entry, now| lease::acquire(entry, now, request))
-            }
+            Self::Memory(store) => store.acquire(key, request),
             Self::Redis(store) => store.acquire(key, request).await,
         }
     }
 
     /// Stores the loaded value if the grant still stands; whether it did. Stamps the creation.
+    ///
+    /// A lease that is over and was not taken over still stands. On another connection than that
+    /// of the grant nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store fails or is full; after a lost connection the value may have
+    /// been stored.
     pub async fn fill(
         &self,
         key: &Key,
@@ -80,14 +91,16 @@ impl Store {
         ttl: Duration,
     ) -> Result<bool, StoreError> {
         match self {
-            Self::Memory(store) => store.alter(key, |entry, now| {
-                lease::fill(entry, now, &grant.token, &envelope, ttl)
-            }),
-            Self::Redis(store) => store.fill(key, grant, envelope, ttl).await,
+            Self::Memory(store) => store.fill(key, grant, &envelope, ttl),
+            Self::Redis(store) => store.fill(key, grant, &envelope, ttl).await,
         }
     }
 
     /// Lets the lease stand for this long from now; false if it is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store fails or is full.
     pub async fn renew(
         &self,
         key: &Key,
@@ -95,38 +108,46 @@ impl Store {
         lease: Duration,
     ) -> Result<bool, StoreError> {
         match self {
-            Self::Memory(store) => store.alter(key, |entry, now| {
-                lease::renew(entry, now, &grant.token, lease)
-            }),
+            Self::Memory(store) => Ok(store.renew(key, grant, lease)),
             Self::Redis(store) => store.renew(key, grant, lease).await,
         }
     }
 
-    /// Gives a lease or an intent up, granted or not.
+    /// Gives a lease or an intent up, granted or not: sent before the reply to an acquire has
+    /// come, it takes effect after it. Works in a full store.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store fails; the lease then ends at its deadline.
     pub async fn release(&self, key: &Key, token: &Token, how: Release) -> Result<(), StoreError> {
         match self {
-            Self::Memory(store) => store.alter(key, |entry, now| {
-                (lease::release(entry, now, token, how), ())
-            }),
+            Self::Memory(store) => {
+                store.release(key, token, how);
+                Ok(())
+            }
             Self::Redis(store) => store.release(key, token, how).await,
         }
     }
 
-    /// Marks the entry with a write intent; what is readable stays readable.
+    /// Marks the entry with a write intent, whoever works on it; what is readable stays readable,
+    /// and for no longer than without. `rejected` and `force` do not matter.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store fails or is full. The intent may be there all the same.
     pub async fn intend(&self, key: &Key, request: &Acquire) -> Result<Grant, StoreError> {
         match self {
-            Self::Memory(store) => store.alter(key, |entry, now| {
-                (
-                    lease::intend(entry, now, request),
-                    Grant::pending(request.token),
-                )
-            }),
+            Self::Memory(store) => store.intend(key, request),
             Self::Redis(store) => store.intend(key, request).await,
         }
     }
 
     /// Stores the written value if the intent still stands, otherwise deletes the entry; whether
-    /// it was stored.
+    /// it was stored. Stamps the creation.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store fails; neither may have happened then.
     pub async fn commit(
         &self,
         key: &Key,
@@ -135,22 +156,31 @@ impl Store {
         ttl: Duration,
     ) -> Result<bool, StoreError> {
         match self {
-            Self::Memory(store) => store.alter(key, |entry, now| {
-                lease::commit(entry, now, &grant.token, &envelope, ttl)
-            }),
-            Self::Redis(store) => store.commit(key, grant, envelope, ttl).await,
+            Self::Memory(store) => Ok(store.commit(key, grant, &envelope, ttl)),
+            Self::Redis(store) => store.commit(key, grant, &envelope, ttl).await,
         }
     }
 
     /// Ends the freshness of a value and its leases; without a stale span it is deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store fails.
     pub async fn expire(&self, key: &Key) -> Result<(), StoreError> {
         match self {
-            Self::Memory(store) => store.alter(key, |entry, now| (lease::expire(entry, now), ())),
+            Self::Memory(store) => {
+                store.expire(key);
+                Ok(())
+            }
             Self::Redis(store) => store.expire(key).await,
         }
     }
 
     /// Deletes the entry, and lets nothing be filled for this long.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store fails; a full one deletes at least.
     pub async fn hold_off(
         &self,
         key: &Key,
@@ -159,13 +189,18 @@ impl Store {
     ) -> Result<(), StoreError> {
         match self {
             Self::Memory(store) => {
-                store.alter(key, |_, now| (lease::hold_off(now, identity, span), ()))
+                store.hold_off(key, identity, span);
+                Ok(())
             }
             Self::Redis(store) => store.hold_off(key, identity, span).await,
         }
     }
 
     /// Reads, and asks to be told when what was read changes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`get`](Self::get).
     pub async fn get_watched(&self, key: &Key) -> Result<(Option<Bytes>, Change), StoreError> {
         match self {
             Self::Memory(store) => Ok(store.get_watched(key)),
@@ -181,10 +216,11 @@ impl Store {
 
     /// The store's clock, in milliseconds since the Unix epoch; never ahead of it. None as long as
     /// it has not told its time.
-    pub fn now(&self, key: &Key) -> Option<u64> {
+    #[must_use]
+    pub fn now(&self, _key: &Key) -> Option<u64> {
         match self {
             Self::Memory(store) => Some(store.now()),
-            Self::Redis(store) => store.now(key),
+            Self::Redis(store) => store.now(),
         }
     }
 
@@ -253,10 +289,32 @@ impl Store {
     }
 }
 
+impl Acquire {
+    /// With times that both stores can keep, and a hold that covers the lease.
+    fn bounded(&self) -> Self {
+        Self {
+            lease: bounded(self.lease),
+            hold: bounded(self.hold.max(self.lease)),
+            ..self.clone()
+        }
+    }
+}
+
+impl Release {
+    /// With a time that both stores can keep.
+    fn bounded(self) -> Self {
+        match self {
+            Self::Ended(retry) => Self::Ended(bounded(retry)),
+            other => other,
+        }
+    }
+}
+
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
+
 /// A time that both stores can keep: whole milliseconds, at least one, at most a hundred years,
 /// which neither `PX` nor an `Instant` overflows.
 fn bounded(ttl: Duration) -> Duration {
-    const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
     let millis = ttl.min(LONGEST).as_millis().max(1);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }

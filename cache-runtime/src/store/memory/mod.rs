@@ -12,7 +12,7 @@ use std::{
     fmt,
     hash::BuildHasher,
     sync::Arc,
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -20,12 +20,16 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::shard::Shard;
-use super::watchers::{Change, Watchers};
+use super::{bounded, watch::Change};
 use crate::{
+    codec::TypeIdentity,
     error::{StoreError, StoreErrorKind},
     key::Key,
-    lease::{Effect, Keep},
+    lease::{self, Acquire, Acquired, Effect, Grant, Release, Token},
 };
+
+/// There is no connection that could be another one.
+const CONNECTION: u64 = 0;
 
 /// A shard is never smaller than this, lest one large entry push out all its neighbours.
 const SMALLEST_SHARD: usize = 8 << 20;
@@ -42,10 +46,8 @@ struct Inner {
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
     capacity: usize,
-    watchers: Arc<Watchers>,
-    // A moment on tokio's clock, and what the system's clock said then.
-    epoch: Instant,
-    epoch_ms: u64,
+    /// The store's clock: what the system's said at this time, and tokio's from then on.
+    origin: (Instant, u64),
 }
 
 impl MemoryStore {
@@ -60,13 +62,7 @@ impl MemoryStore {
                 shards: (0..shards).map(|_| Mutex::new(Shard::new(room))).collect(),
                 hasher: RandomState::new(),
                 capacity: capacity_bytes,
-                watchers: Arc::default(),
-                epoch: Instant::now(),
-                epoch_ms: UNIX_EPOCH
-                    .elapsed()
-                    .ok()
-                    .and_then(|since| u64::try_from(since.as_millis()).ok())
-                    .unwrap_or(1),
+                origin: (Instant::now(), unix_millis()),
             }),
         }
     }
@@ -77,12 +73,6 @@ impl MemoryStore {
         self.shard(key).lock().get(key, Instant::now())
     }
 
-    /// The live entry of `key`, and who tells of its next change.
-    pub(super) fn get_watched(&self, key: &Key) -> (Option<Bytes>, Change) {
-        let change = self.inner.watchers.watch(key);
-        (self.get(key), change)
-    }
-
     /// Stores an entry, replacing what is there.
     ///
     /// # Errors
@@ -90,68 +80,124 @@ impl MemoryStore {
     /// [`StoreErrorKind::OutOfMemory`] if the entry alone is larger than its shard; the entry
     /// that was there is gone then, since it is no longer true.
     pub fn put(&self, key: &Key, value: Bytes, ttl: Duration) -> Result<(), StoreError> {
-        self.alter(key, |_, _| (Effect::Write(value, Keep::For(ttl)), ()))
+        let now = Instant::now();
+        let stored = self
+            .shard(key)
+            .lock()
+            .put(key, value, now + bounded(ttl), now);
+        stored.then_some(()).ok_or_else(too_large)
     }
 
-    /// Decides what becomes of an entry, by what it is and by the store's clock.
-    pub(super) fn alter<T>(
+    /// Asks for the lease of a key; see [`Store::acquire`](super::Store::acquire).
+    ///
+    /// # Errors
+    ///
+    /// As for [`put`](Self::put), for a key that alone is larger than its shard.
+    pub fn acquire(&self, key: &Key, request: &Acquire) -> Result<Acquired, StoreError> {
+        let request = request.bounded();
+        self.decide(key, |current, now| {
+            lease::acquire(current, now, &request, CONNECTION)
+        })
+    }
+
+    /// Stores the loaded value if the grant still stands; whether it did.
+    ///
+    /// # Errors
+    ///
+    /// As for [`put`](Self::put).
+    pub fn fill(
         &self,
         key: &Key,
-        decide: impl FnOnce(Option<&Bytes>, u64) -> (Effect, T),
-    ) -> Result<T, StoreError> {
-        let now = Instant::now();
-        let mut shard = self.shard(key).lock();
-        let entry = shard.look_up(key, now);
-        let (effect, answer) = decide(entry.as_ref().map(|(bytes, _)| bytes), self.clock(now));
-        let stored = match effect {
-            Effect::None => return Ok(answer),
-            Effect::Delete => {
-                shard.remove(key, now);
-                true
-            }
-            Effect::Write(bytes, keep) => {
-                let ends = entry.map_or(now, |(_, ends)| ends);
-                let expires_at = match keep {
-                    Keep::For(span) => now + super::bounded(span),
-                    Keep::AtLeast(span) => ends.max(now + super::bounded(span)),
-                    Keep::AtMost(span) => ends.min(now + super::bounded(span)),
-                };
-                shard.put(key, bytes, expires_at, now)
-            }
+        grant: &Grant,
+        envelope: &Bytes,
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        self.decide(key, |current, now| {
+            lease::fill(current, now, &grant.token, envelope, ttl)
+        })
+    }
+
+    /// Lets the lease stand for this long from now; false if it is gone.
+    #[must_use]
+    pub fn renew(&self, key: &Key, grant: &Grant, lease: Duration) -> bool {
+        let renewed = self.decide(key, |current, now| {
+            lease::renew(current, now, &grant.token, bounded(lease))
+        });
+        renewed.unwrap_or(false)
+    }
+
+    /// Gives a lease or an intent up, if it is this one's.
+    pub fn release(&self, key: &Key, token: &Token, how: Release) {
+        let how = how.bounded();
+        self.act(key, |current, now| lease::release(current, now, token, how));
+    }
+
+    /// Marks the entry with a write intent; what is readable stays readable.
+    ///
+    /// # Errors
+    ///
+    /// As for [`put`](Self::put), for a key that alone is larger than its shard.
+    pub fn intend(&self, key: &Key, request: &Acquire) -> Result<Grant, StoreError> {
+        let request = request.bounded();
+        let grant = Grant {
+            token: request.token,
+            connection: CONNECTION,
         };
-        drop(shard);
-        self.inner.watchers.wake(key.as_bytes());
-        match stored {
-            true => Ok(answer),
-            false => Err(StoreError::new(
-                StoreErrorKind::OutOfMemory,
-                "the entry is larger than a shard of the embedded store",
-            )),
-        }
+        self.decide(key, |current, now| {
+            (lease::intend(current, now, &request), grant)
+        })
     }
 
-    /// Milliseconds since the Unix epoch, on tokio's clock.
-    pub(super) fn now(&self) -> u64 {
-        self.clock(Instant::now())
+    /// Stores the written value if the intent still stands, otherwise deletes the entry; whether
+    /// it was stored. A value larger than its shard is deleted as well.
+    #[must_use]
+    pub fn commit(&self, key: &Key, grant: &Grant, envelope: &Bytes, ttl: Duration) -> bool {
+        let stored = self.decide(key, |current, now| {
+            lease::commit(current, now, &grant.token, envelope, ttl)
+        });
+        stored.unwrap_or(false)
     }
 
-    fn clock(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.inner.epoch);
-        self.inner
-            .epoch_ms
-            .saturating_add(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    /// Ends the freshness of a value and its leases; without a stale span it is deleted.
+    pub fn expire(&self, key: &Key) {
+        self.act(key, lease::expire);
+    }
+
+    /// Deletes the entry, and lets nothing be filled for this long.
+    pub fn hold_off(&self, key: &Key, identity: TypeIdentity, span: Duration) {
+        self.act(key, |_, now| {
+            lease::hold_off(now, identity, Token::random(), bounded(span))
+        });
+    }
+
+    /// Reads, and asks to be told when what was read changes.
+    #[must_use]
+    pub fn get_watched(&self, key: &Key) -> (Option<Bytes>, Change) {
+        self.shard(key).lock().get_watched(key, Instant::now())
+    }
+
+    /// Milliseconds since the Unix epoch: the system's clock when the store was made, and
+    /// tokio's since.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now_at(Instant::now())
+    }
+
+    /// How many wait for a change.
+    #[must_use]
+    pub fn watchers(&self) -> usize {
+        self.inner.shards.iter().map(|s| s.lock().watchers()).sum()
     }
 
     /// Removes entries; how many there were.
     #[must_use]
     pub fn delete(&self, keys: &[Key]) -> u64 {
         let now = Instant::now();
-        let remove = |key: &&Key| {
-            let removed = self.shard(key).lock().remove(key, now);
-            self.inner.watchers.wake(key.as_bytes());
-            removed
-        };
-        keys.iter().filter(remove).count() as u64
+        let removed = keys
+            .iter()
+            .filter(|key| self.shard(key).lock().remove(key, now))
+            .count();
+        removed as u64
     }
 
     /// Removes the entries whose whole key matches a Redis glob; how many there were.
@@ -168,7 +214,6 @@ impl MemoryStore {
                     .remove_if(now, |key| glob::matches(pattern.as_bytes(), key.as_bytes()))
             })
             .sum();
-        self.inner.watchers.wake_all();
         removed as u64
     }
 
@@ -177,6 +222,36 @@ impl MemoryStore {
     #[must_use]
     pub fn used_bytes(&self) -> usize {
         self.inner.shards.iter().map(|s| s.lock().used()).sum()
+    }
+
+    /// Looks at the entry, decides and acts, all at one time.
+    fn decide<T>(
+        &self,
+        key: &Key,
+        decision: impl FnOnce(Option<&Bytes>, u64) -> (Effect, T),
+    ) -> Result<T, StoreError> {
+        let now = Instant::now();
+        let mut shard = self.shard(key).lock();
+        let current = shard.get(key, now);
+        let (effect, answer) = decision(current.as_ref(), self.now_at(now));
+        // Held any longer, it would have to be copied to be changed.
+        drop(current);
+        if shard.apply(key, effect, now) {
+            Ok(answer)
+        } else {
+            Err(too_large())
+        }
+    }
+
+    /// As [`decide`](Self::decide); an entry that does not fit is as good as deleted.
+    fn act(&self, key: &Key, decision: impl FnOnce(Option<&Bytes>, u64) -> Effect) {
+        let _deleted = self.decide(key, |current, now| (decision(current, now), ()));
+    }
+
+    fn now_at(&self, now: Instant) -> u64 {
+        let (origin, millis) = self.inner.origin;
+        let since = now.saturating_duration_since(origin).as_millis();
+        millis.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
     }
 
     fn shard(&self, key: &Key) -> &Mutex<Shard> {
@@ -195,6 +270,20 @@ impl fmt::Debug for MemoryStore {
             .field("capacity_bytes", &self.inner.capacity)
             .finish_non_exhaustive()
     }
+}
+
+fn too_large() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::OutOfMemory,
+        "the entry is larger than a shard of the embedded store",
+    )
+}
+
+/// Never zero, which would be no time at all.
+fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let millis = since.unwrap_or_default().as_millis();
+    u64::try_from(millis).unwrap_or(u64::MAX).max(1)
 }
 
 #[cfg(test)]
@@ -304,5 +393,66 @@ mod tests {
             store.put(&key(n), value(1), MINUTE).unwrap();
         }
         assert!(store.inner.shards.iter().all(|s| s.lock().used() > 0));
+    }
+
+    fn request(token: Token) -> Acquire {
+        Acquire {
+            token,
+            identity: TypeIdentity::from_u64(1),
+            lease: Duration::from_secs(2),
+            hold: MINUTE,
+            rejected: None,
+            force: false,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn leases_end_on_the_paused_clock() {
+        let store = MemoryStore::new(1 << 20);
+        let (first, second) = (request(Token::random()), request(Token::random()));
+        let start = store.now();
+        let Ok(Acquired::Granted(grant)) = store.acquire(&key(1), &first) else {
+            panic!("nobody else asked")
+        };
+        tokio::time::advance(Duration::from_millis(1_999)).await;
+        let Ok(Acquired::Busy { left, .. }) = store.acquire(&key(1), &second) else {
+            panic!("the lease stands")
+        };
+        assert_eq!(left, Duration::from_millis(1));
+        tokio::time::advance(left).await;
+        assert_eq!(store.now(), start + 2_000);
+        let answer = store.acquire(&key(1), &second);
+        assert!(matches!(answer, Ok(Acquired::Granted(_))), "{answer:?}");
+        assert!(!store.renew(&key(1), &grant, MINUTE), "taken over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn watchers_hear_of_an_entry_that_expires_or_is_evicted() {
+        let store = MemoryStore::new(1_000);
+        store.put(&key(1), value(1), MINUTE).unwrap();
+        let (_, mut change) = store.get_watched(&key(1));
+        change.happened().await;
+        assert_eq!(store.get(&key(1)), None);
+
+        store.put(&key(1), value(300), MINUTE).unwrap();
+        let start = Instant::now();
+        let (found, mut change) = store.get_watched(&key(1));
+        assert!(found.is_some());
+        for n in 2..20 {
+            store.put(&key(n), value(300), MINUTE).unwrap();
+        }
+        assert_eq!(store.get(&key(1)), None, "evicted");
+        change.happened().await;
+        assert_eq!(Instant::now(), start);
+        assert_eq!(store.watchers(), 0);
+    }
+
+    #[test]
+    fn changing_a_lease_leaves_the_memory_as_it_is() {
+        let store = MemoryStore::new(1 << 20);
+        let grant = store.intend(&key(1), &request(Token::random())).unwrap();
+        let used = store.used_bytes();
+        store.release(&key(1), &grant.token, Release::Abandoned);
+        assert_eq!(store.used_bytes(), used);
     }
 }

@@ -4,12 +4,20 @@
 //! ring, takes expired and unmarked entries and clears the marks it passes. That is close to
 //! least-recently-used, costs a flag on the read path, and sweeps expired entries on the way.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, mem, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
-use crate::key::Key;
+use super::super::{
+    bounded,
+    watch::{Change, Watchers},
+};
+use crate::{
+    envelope::HEADER,
+    key::Key,
+    lease::{Effect, Lifetime},
+};
 
 /// What an entry costs beside the bytes of its key and value: by the resident size of a million
 /// entries on 64-bit Linux, 170 (slot, map bucket, headers of two allocations, room to grow).
@@ -25,6 +33,7 @@ pub(super) struct Shard {
     hand: usize,
     used: usize,
     room: usize,
+    watchers: Arc<Watchers>,
 }
 
 struct Entry {
@@ -43,6 +52,16 @@ impl Entry {
     fn is_live(&self, now: Instant) -> bool {
         now < self.expires_at
     }
+
+    /// Copies the value only if a reader still holds it.
+    fn patch(&mut self, header: &[u8; HEADER]) {
+        let value = mem::take(&mut self.value).try_into_mut();
+        let mut value = value.unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+        if let Some(place) = value.first_chunk_mut() {
+            *place = *header;
+        }
+        self.value = value.freeze();
+    }
 }
 
 fn size(key: &Key, value: &Bytes) -> usize {
@@ -58,6 +77,7 @@ impl Shard {
             hand: 0,
             used: 0,
             room,
+            watchers: Arc::default(),
         }
     }
 
@@ -66,19 +86,55 @@ impl Shard {
     }
 
     pub(super) fn get(&mut self, key: &Key, now: Instant) -> Option<Bytes> {
-        self.look_up(key, now).map(|(value, _)| value)
+        self.entry(key, now).map(|entry| entry.value.clone())
     }
 
-    /// The live entry, and when it expires.
-    pub(super) fn look_up(&mut self, key: &Key, now: Instant) -> Option<(Bytes, Instant)> {
+    /// Reads, and hears of every change from then on.
+    pub(super) fn get_watched(&mut self, key: &Key, now: Instant) -> (Option<Bytes>, Change) {
+        let (value, end) = self
+            .entry(key, now)
+            .map(|entry| (entry.value.clone(), entry.expires_at))
+            .unzip();
+        (value, self.watchers.watch(key.as_bytes()).by(end))
+    }
+
+    pub(super) fn watchers(&self) -> usize {
+        self.watchers.len()
+    }
+
+    /// The live entry of a key, marked as read.
+    fn entry(&mut self, key: &Key, now: Instant) -> Option<&mut Entry> {
         let slot = *self.index.get(key)?;
-        let entry = self.slots.get_mut(slot)?.as_mut()?;
-        if entry.is_live(now) {
-            entry.marked = true;
-            return Some((entry.value.clone(), entry.expires_at));
+        if !self.slots.get(slot)?.as_ref()?.is_live(now) {
+            self.vacate(slot);
+            return None;
         }
-        self.vacate(slot);
-        None
+        let entry = self.slots.get_mut(slot)?.as_mut()?;
+        entry.marked = true;
+        Some(entry)
+    }
+
+    /// Does what was decided on the entry; false if what is to be put can never fit, as in
+    /// [`put`](Self::put).
+    pub(super) fn apply(&mut self, key: &Key, effect: Effect, now: Instant) -> bool {
+        match effect {
+            Effect::Nothing => {}
+            Effect::Patch(header, lifetime) => {
+                if let Some(entry) = self.entry(key, now) {
+                    entry.patch(&header);
+                    entry.expires_at = match lifetime {
+                        Lifetime::Unchanged => entry.expires_at,
+                        Lifetime::AtLeast(time) => entry.expires_at.max(now + bounded(time)),
+                        Lifetime::AtMost(time) => entry.expires_at.min(now + bounded(time)),
+                        Lifetime::Exactly(time) => now + bounded(time),
+                    };
+                }
+                self.watchers.wake(key.as_bytes());
+            }
+            Effect::Put(value, ttl) => return self.put(key, value, now + bounded(ttl), now),
+            Effect::Delete => drop(self.remove(key, now)),
+        }
+        true
     }
 
     /// False if the entry can never fit; what was under the key is gone in any case.
@@ -98,7 +154,7 @@ impl Shard {
             self.advance(|entry| !entry.is_live(now));
         }
         while self.used + size > self.room {
-            self.advance(|entry| !entry.is_live(now) || !std::mem::take(&mut entry.marked));
+            self.advance(|entry| !entry.is_live(now) || !mem::take(&mut entry.marked));
         }
         self.used += size;
         let entry = Some(Entry {
@@ -110,6 +166,7 @@ impl Shard {
         });
         let slot = self.occupy(entry);
         self.index.insert(key.clone(), slot);
+        self.watchers.wake(key.as_bytes());
         true
     }
 
@@ -168,6 +225,7 @@ impl Shard {
     fn vacate(&mut self, slot: usize) -> Option<Entry> {
         let entry = self.slots.get_mut(slot)?.take()?;
         self.index.remove(&entry.key);
+        self.watchers.wake(entry.key.as_bytes());
         self.used -= entry.size();
         self.free.push(slot);
         if self.index.is_empty() {

@@ -9,17 +9,27 @@
 //! The breaker opens with every failed attempt and closes with every connection and every `PONG`,
 //! so callers learn of both without asking the server themselves.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value, aio::SendError};
+use redis::{
+    AsyncConnectionConfig, PushInfo, PushKind, Value,
+    aio::{MultiplexedConnection, SendError},
+};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     time::{Instant, sleep_until, timeout},
 };
 
 use super::{
+    super::watch::Watchers,
     lane::{Shared, State, Wire},
-    reply::{self, FromReply, Pong},
+    reply::{self, FromReply, Pair, Pong, Stored, Time},
 };
 use crate::error::{StoreError, StoreErrorKind};
 
@@ -55,9 +65,10 @@ pub(super) struct Keeper {
     inbox: UnboundedReceiver<Event>,
     outbox: UnboundedSender<Event>,
     tenure: u64,
-    wires: u64,
     // Whether the present outage has been reported.
     down: bool,
+    // Whether what the server refuses at the start has been reported.
+    modest: bool,
 }
 
 impl Keeper {
@@ -69,8 +80,8 @@ impl Keeper {
             inbox,
             outbox: outbox.clone(),
             tenure,
-            wires: 0,
             down: false,
+            modest: false,
         };
         (keeper, outbox)
     }
@@ -121,11 +132,14 @@ impl Keeper {
     }
 
     async fn connect(&mut self) -> Result<Wire, StoreError> {
-        self.wires += 1;
-        let number = self.wires;
+        // One count for the process: a grant names its connection by nothing else.
+        static WIRES: AtomicU64 = AtomicU64::new(1);
+
+        let number = WIRES.fetch_add(1, Ordering::Relaxed);
         let watcher = Watcher {
             number,
             keeper: self.outbox.clone(),
+            watchers: Arc::clone(&self.shared.watchers),
         };
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -133,17 +147,64 @@ impl Keeper {
             .set_pipeline_buffer_size(QUEUE)
             .set_write_backpressure_boundary(WRITE_BOUNDARY)
             .set_push_sender(move |push: PushInfo| {
-                if push.kind == PushKind::Disconnection {
-                    watcher.report();
-                }
+                watcher.hear(push);
                 Ok::<(), SendError>(())
             });
-        self.shared
-            .client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .map(|connection| Wire { connection, number })
-            .map_err(|error| reply::connect_error(&error, self.shared.client.get_connection_info()))
+        let shared = Arc::clone(&self.shared);
+        let connecting = async {
+            let connection = shared
+                .client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await
+                .map_err(|error| {
+                    reply::connect_error(&error, shared.client.get_connection_info())
+                })?;
+            self.greet(connection, number).await
+        };
+        match timeout(CONNECT_TIMEOUT, connecting).await {
+            Ok(result) => result,
+            Err(_) => Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "no connection within the time limit",
+            )),
+        }
+    }
+
+    /// Asks for the time and for news of changes; a server that refuses either is used without.
+    async fn greet(
+        &mut self,
+        mut connection: MultiplexedConnection,
+        number: u64,
+    ) -> Result<Wire, StoreError> {
+        let mut commands = redis::pipe();
+        commands.cmd("TIME");
+        // Only reads that say so are tracked, so all others cost the server nothing.
+        commands
+            .cmd("CLIENT")
+            .arg("TRACKING")
+            .arg("ON")
+            .arg("OPTIN");
+        let replies = connection.send_packed_commands(&commands, 0, 2).await;
+        let replies = replies.map_err(|error| reply::store_error(&error))?;
+        let Pair(time, tracking) =
+            understood(Value::Array(replies))?.unwrap_or(Pair(Value::Nil, Value::Nil));
+        let time: Option<Time> = understood(time)?;
+        let tracking: Option<Stored> = understood(tracking)?;
+        if let Some(Time(millis)) = time {
+            self.shared.clock.heard(millis);
+        }
+        let refused = time.is_none() || tracking.is_none();
+        if refused && !std::mem::replace(&mut self.modest, true) {
+            tracing::debug!(
+                target: "cache", time = time.is_some(), tracking = tracking.is_some(),
+                "Redis refuses TIME or CLIENT TRACKING: who waits for a change will poll"
+            );
+        }
+        Ok(Wire {
+            connection,
+            number,
+            tracking: tracking.is_some(),
+        })
     }
 
     /// Returns when the connection has to be replaced.
@@ -217,6 +278,16 @@ impl Drop for Keeper {
     }
 }
 
+/// A reply of the right shape, or none if the server refuses.
+fn understood<R: FromReply>(reply: Value) -> Result<Option<R>, StoreError> {
+    if matches!(reply, Value::ServerError(_)) {
+        return Ok(None);
+    }
+    R::from_reply(reply).map(Some).map_err(|reply::OutOfStep| {
+        StoreError::new(StoreErrorKind::Protocol, "a reply does not fit its command")
+    })
+}
+
 async fn answers(wire: &Wire) -> bool {
     let mut connection = wire.connection.clone();
     let ping = redis::cmd("PING");
@@ -228,17 +299,31 @@ async fn answers(wire: &Wire) -> bool {
     }
 }
 
-/// Lives inside the connection's driver and tells the keeper of its end, be it by a disconnection,
-/// a panic or the end of the runtime.
+/// Lives inside the connection's driver. Passes on which keys have changed, and tells the keeper
+/// of the connection's end, be it by a disconnection, a panic or the end of the runtime.
 struct Watcher {
     number: u64,
     keeper: UnboundedSender<Event>,
+    watchers: Arc<Watchers>,
 }
 
 impl Watcher {
+    fn hear(&self, push: PushInfo) {
+        match push.kind {
+            PushKind::Disconnection => self.report(),
+            PushKind::Invalidate => match reply::changed_keys(push.data) {
+                Some(keys) => keys.iter().for_each(|key| self.watchers.wake(key)),
+                None => self.watchers.wake_all(),
+            },
+            _ => {}
+        }
+    }
+
     fn report(&self) {
         // A keeper that is gone needs no report.
         let _ = self.keeper.send(Event::Lost(self.number));
+        // Nobody tells of changes any more.
+        self.watchers.wake_all();
     }
 }
 

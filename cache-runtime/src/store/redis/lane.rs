@@ -8,7 +8,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redis::{Client, Cmd, Value, aio::MultiplexedConnection};
+use bytes::Bytes;
+use redis::{Client, Cmd, RedisResult, Value, aio::MultiplexedConnection};
 use tokio::{
     runtime::Handle,
     sync::{mpsc::UnboundedSender, watch},
@@ -17,11 +18,15 @@ use tokio::{
 };
 
 use super::{
+    super::watch::{Change, Watchers},
+    clock::Clock,
     keeper::{Event, Keeper},
-    reply::{self, FromReply},
+    reply::{self, FromReply, Pair, Stored, Timed},
+    script::Script,
 };
 use crate::{
     error::{StoreError, StoreErrorKind},
+    key::Key,
     resilience::Breaker,
 };
 
@@ -48,6 +53,10 @@ pub(super) struct Shared {
     /// and together when the server does.
     breakers: Arc<[Breaker]>,
     number: usize,
+    /// The server's, shared by all lanes.
+    pub(super) clock: Arc<Clock>,
+    /// Those who read on this lane and want to hear of changes.
+    pub(super) watchers: Arc<Watchers>,
 }
 
 #[derive(Debug)]
@@ -71,11 +80,13 @@ pub(super) enum State {
     Closed,
 }
 
-/// A connection and its number among the connections of the keeper.
+/// A connection and its number among all connections of the process.
 #[derive(Clone, Debug)]
 pub(super) struct Wire {
     pub(super) connection: MultiplexedConnection,
     pub(super) number: u64,
+    /// Whether the server tells of changes to keys that were read with the wish to know.
+    pub(super) tracking: bool,
 }
 
 /// The keeper in charge; ends when dropped.
@@ -111,7 +122,12 @@ impl From<StoreError> for Failure {
 
 impl Lane {
     /// Lane `number` of those that share `breakers`. Does not connect.
-    pub(super) fn new(client: Client, breakers: Arc<[Breaker]>, number: usize) -> Self {
+    pub(super) fn new(
+        client: Client,
+        breakers: Arc<[Breaker]>,
+        number: usize,
+        clock: Arc<Clock>,
+    ) -> Self {
         let (slot, _) = watch::channel(Slot {
             state: State::Vacant,
             tenure: 0,
@@ -123,6 +139,8 @@ impl Lane {
                 slot,
                 breakers,
                 number,
+                clock,
+                watchers: Arc::default(),
             }),
         }
     }
@@ -134,9 +152,77 @@ impl Lane {
     pub(super) async fn call<R: FromReply>(&self, command: &Cmd) -> Result<R, Failure> {
         self.admit()?;
         let call = Call::start(&self.shared);
-        let reply = self.exchange(command).await;
+        let reply = match self.wire().await {
+            Ok(wire) => self.exchange(&wire, command).await,
+            Err(error) => Err(error.into()),
+        };
         call.finish();
         reply
+    }
+
+    /// Runs a script on one key; its reply and the number of the connection it ran on.
+    ///
+    /// Fails, waits and is dropped like [`call`](Self::call).
+    pub(super) async fn run<R: Timed>(
+        &self,
+        script: &Script,
+        key: &Key,
+        arguments: &[&[u8]],
+    ) -> Result<(R, u64), Failure> {
+        self.admit()?;
+        let call = Call::start(&self.shared);
+        let reply = match self.wire().await {
+            Ok(wire) => self
+                .evaluate(&wire, script, key, arguments)
+                .await
+                .map(|reply| (reply, wire.number)),
+            Err(error) => Err(error.into()),
+        };
+        call.finish();
+        reply
+    }
+
+    /// Runs a script on the connection of this number; none, and nothing is sent, if that is not
+    /// the lane's any more.
+    ///
+    /// Fails, waits and is dropped like [`call`](Self::call).
+    pub(super) async fn run_on<R: Timed>(
+        &self,
+        number: u64,
+        script: &Script,
+        key: &Key,
+        arguments: &[&[u8]],
+    ) -> Result<Option<R>, Failure> {
+        self.admit()?;
+        let call = Call::start(&self.shared);
+        let reply = match self.wire().await {
+            Ok(wire) if wire.number == number => {
+                self.evaluate(&wire, script, key, arguments).await.map(Some)
+            }
+            Ok(_) => Ok(None),
+            Err(error) => Err(error.into()),
+        };
+        call.finish();
+        reply
+    }
+
+    /// Reads a key and asks to be told of the next change: one `GET` with a word before it.
+    ///
+    /// Fails, waits and is dropped like [`call`](Self::call).
+    pub(super) async fn call_watched(&self, key: &Key) -> Result<(Option<Bytes>, Change), Failure> {
+        self.admit()?;
+        let call = Call::start(&self.shared);
+        let reply = match self.wire().await {
+            Ok(wire) => self.get_watched(&wire, key).await,
+            Err(error) => Err(error.into()),
+        };
+        call.finish();
+        reply
+    }
+
+    /// How many wait for a change.
+    pub(super) fn watchers(&self) -> usize {
+        self.shared.watchers.len()
     }
 
     /// Closes the connection for good.
@@ -157,10 +243,59 @@ impl Lane {
         })
     }
 
-    async fn exchange<R: FromReply>(&self, command: &Cmd) -> Result<R, Failure> {
-        let mut wire = self.wire().await?;
+    async fn evaluate<R: Timed>(
+        &self,
+        wire: &Wire,
+        script: &Script,
+        key: &Key,
+        arguments: &[&[u8]],
+    ) -> Result<R, Failure> {
+        let reply: Result<R, Failure> = self.exchange(wire, &script.by_hash(key, arguments)).await;
+        let reply = match reply {
+            Err(failure) if failure.error.kind() == StoreErrorKind::NoScript => {
+                self.exchange(wire, &script.in_full(key, arguments)).await
+            }
+            reply => reply,
+        };
+        reply.inspect(|reply| self.shared.clock.heard(reply.now()))
+    }
+
+    async fn get_watched(
+        &self,
+        wire: &Wire,
+        key: &Key,
+    ) -> Result<(Option<Bytes>, Change), Failure> {
+        let mut get = redis::cmd("GET");
+        get.arg(key.as_bytes());
+        if !wire.tracking {
+            return Ok((self.exchange(wire, &get).await?, Change::never()));
+        }
+        // Before it is sent: the push may overtake our hearing of the reply.
+        let change = self.shared.watchers.watch(key.as_bytes());
+        let mut commands = redis::pipe();
+        commands.cmd("CLIENT").arg("CACHING").arg("YES");
+        commands.add_command(get);
+        let mut connection = wire.connection.clone();
+        let replies = connection.send_packed_commands(&commands, 0, 2).await;
+        let Pair(caching, value) = self.settle(wire, replies.map(Value::Array))?;
+        let tracked = self.settle::<Stored>(wire, Ok(caching));
+        let value = self.settle(wire, Ok(value))?;
+        match tracked {
+            Ok(Stored) => Ok((value, change)),
+            Err(_) => Ok((value, Change::never())),
+        }
+    }
+
+    async fn exchange<R: FromReply>(&self, wire: &Wire, command: &Cmd) -> Result<R, Failure> {
+        let mut connection = wire.connection.clone();
+        let reply = connection.send_packed_command(command).await;
+        self.settle(wire, reply)
+    }
+
+    /// What a reply means for the link, and for the caller.
+    fn settle<R: FromReply>(&self, wire: &Wire, reply: RedisResult<Value>) -> Result<R, Failure> {
         let shared = &self.shared;
-        let error = match wire.connection.send_packed_command(command).await {
+        let error = match reply {
             Ok(Value::ServerError(error)) => {
                 shared.breaker().succeeded();
                 return Err(reply::store_error(&error.into()).into());

@@ -1,9 +1,11 @@
 //! Redis: a few lanes for entries, a pool for everything else.
 
+mod clock;
 mod keeper;
 mod lane;
 mod pool;
 mod reply;
+mod script;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
@@ -13,13 +15,19 @@ use redis::{Client, Cmd};
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::{
+    clock::Clock,
     lane::{Failure, Lane},
-    reply::{Pong, Stored},
+    reply::{Answer, Pong, Said, Stored, Timed, Verdict},
+    script::Script,
 };
+use super::{LONGEST, bounded, watch::Change};
 use crate::{
+    codec::TypeIdentity,
     config::RedisConfig,
+    envelope::{self, FORMAT, MAGIC},
     error::{ConfigError, StoreError},
     key::Key,
+    lease::{Acquire, Acquired, ENDED_KEPT, Grant, Release, Token},
     resilience::{Breaker, breaker::BreakerPolicy},
 };
 
@@ -34,6 +42,7 @@ pub struct RedisStore {
 
 struct Inner {
     lanes: Box<[Lane]>,
+    clock: Arc<Clock>,
     pool: Pool,
     config: RedisConfig,
 }
@@ -52,12 +61,16 @@ impl RedisStore {
         let breakers: Arc<[Breaker]> = (0..config.lanes())
             .map(|_| Breaker::new(BreakerPolicy::default()))
             .collect();
-        let lanes = (0..breakers.len())
-            .map(|number| Lane::new(client.clone(), Arc::clone(&breakers), number))
-            .collect();
+        let clock = Arc::<Clock>::default();
+        let lane = |number| {
+            let (breakers, clock) = (Arc::clone(&breakers), Arc::clone(&clock));
+            Lane::new(client.clone(), breakers, number, clock)
+        };
+        let lanes = (0..breakers.len()).map(lane).collect();
         Ok(Self {
             inner: Arc::new(Inner {
                 lanes,
+                clock,
                 pool: pool::build(config)?,
                 config: config.clone(),
             }),
@@ -87,18 +100,221 @@ impl RedisStore {
     /// [`StoreError`] if the server fails or refuses; after a lost connection the write may have
     /// happened.
     pub async fn put(&self, key: &Key, value: Bytes, ttl: Duration) -> Result<(), StoreError> {
-        let millis = super::bounded(ttl).as_millis();
         let mut command = Cmd::with_capacity(5, key.as_bytes().len() + value.len() + 25);
         command
             .arg("SET")
             .arg(key.as_bytes())
             .arg(&value[..])
             .arg("PX")
-            .arg(u64::try_from(millis).unwrap_or(u64::MAX));
+            .arg(millis(ttl));
         match self.lane(key).call(&command).await {
             Ok(Stored) => Ok(()),
             Err(failure) => Err(failure.error),
         }
+    }
+
+    /// Asks for the lease of a key: one script.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server fails, refuses or is full; after a lost connection the lease
+    /// may have been granted.
+    pub async fn acquire(&self, key: &Key, request: &Acquire) -> Result<Acquired, StoreError> {
+        let request = request.bounded();
+        let (lease, hold) = (millis(request.lease), millis(request.hold));
+        let rejected = request.rejected.map(|stamp| stamp.0);
+        let arguments: [&[u8]; 6] = [
+            &envelope::prefix(request.identity),
+            &request.token.0,
+            lease.as_bytes(),
+            hold.as_bytes(),
+            rejected.as_ref().map_or(&[], |stamp| stamp),
+            if request.force { b"1" } else { b"0" },
+        ];
+        let (answer, connection) = self
+            .run::<Answer>(&script::ACQUIRE, key, &arguments)
+            .await?;
+        Ok(match answer.said {
+            Said::Granted => Acquired::Granted(Grant {
+                token: request.token,
+                connection,
+            }),
+            Said::Value(envelope) => Acquired::Value(envelope),
+            Said::Busy { kind, token, left } => Acquired::Busy { kind, token, left },
+        })
+    }
+
+    /// Stores the loaded value if the grant still stands; whether it did. One script, or nothing
+    /// on another connection than that of the grant.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server fails, refuses or is full; after a lost connection the value
+    /// may have been stored.
+    pub async fn fill(
+        &self,
+        key: &Key,
+        grant: &Grant,
+        envelope: &Bytes,
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        let Some((before, after)) = envelope::around_creation(envelope) else {
+            return Ok(false);
+        };
+        let ttl = millis(ttl);
+        let arguments: [&[u8]; 4] = [&grant.token.0, before, after, ttl.as_bytes()];
+        let filled = self.run_on(grant, &script::FILL, key, &arguments).await?;
+        Ok(filled.unwrap_or(false))
+    }
+
+    /// Lets the lease stand for this long from now; false if it is gone. One script, or nothing
+    /// on another connection than that of the grant, where it would be of no use.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server fails, refuses or is full.
+    pub async fn renew(
+        &self,
+        key: &Key,
+        grant: &Grant,
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        let lease = millis(lease);
+        let arguments: [&[u8]; 2] = [&grant.token.0, lease.as_bytes()];
+        let renewed = self.run_on(grant, &script::RENEW, key, &arguments).await?;
+        Ok(renewed.unwrap_or(false))
+    }
+
+    /// Gives a lease or an intent up, if it is this one's: one script.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server fails or refuses; the lease then ends at its deadline.
+    pub async fn release(&self, key: &Key, token: &Token, how: Release) -> Result<(), StoreError> {
+        let (word, retry): (&[u8], _) = match how {
+            Release::Abandoned => (b"abandoned", Duration::ZERO),
+            Release::Ended(retry) => (b"ended", bounded(retry)),
+            Release::Emptied => (b"emptied", Duration::ZERO),
+            Release::Withdrawn => (b"withdrawn", Duration::ZERO),
+        };
+        let (deadline, kept) = (millis(retry), millis(retry.max(ENDED_KEPT)));
+        let arguments: [&[u8]; 4] = [&token.0, word, deadline.as_bytes(), kept.as_bytes()];
+        self.run::<Verdict>(&script::RELEASE, key, &arguments)
+            .await?;
+        Ok(())
+    }
+
+    /// Marks the entry with a write intent; what is readable stays readable. One script.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server fails, refuses or is full; after a lost connection the intent
+    /// may be there.
+    pub async fn intend(&self, key: &Key, request: &Acquire) -> Result<Grant, StoreError> {
+        let request = request.bounded();
+        let (lease, hold) = (millis(request.lease), millis(request.hold));
+        let arguments: [&[u8]; 4] = [
+            &envelope::prefix(request.identity),
+            &request.token.0,
+            lease.as_bytes(),
+            hold.as_bytes(),
+        ];
+        let (_, connection) = self
+            .run::<Verdict>(&script::INTEND, key, &arguments)
+            .await?;
+        Ok(Grant {
+            token: request.token,
+            connection,
+        })
+    }
+
+    /// Stores the written value if the intent still stands, otherwise deletes the entry; whether
+    /// it was stored. One script, or one `DEL` on another connection than that of the grant.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server fails or refuses; whether either happened is unknown after a
+    /// lost connection.
+    pub async fn commit(
+        &self,
+        key: &Key,
+        grant: &Grant,
+        envelope: &Bytes,
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        let ttl = millis(ttl);
+        let committed = match envelope::around_creation(envelope) {
+            Some((before, after)) => {
+                let arguments: [&[u8]; 4] = [&grant.token.0, before, after, ttl.as_bytes()];
+                self.run_on(grant, &script::COMMIT, key, &arguments).await?
+            }
+            None => None,
+        };
+        if let Some(stored) = committed {
+            return Ok(stored);
+        }
+        self.delete(std::slice::from_ref(key)).await?;
+        Ok(false)
+    }
+
+    /// Ends the freshness of a value and its leases: one script.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server fails or refuses.
+    pub async fn expire(&self, key: &Key) -> Result<(), StoreError> {
+        let [a, b, c] = MAGIC;
+        let longest = millis(LONGEST);
+        let arguments: [&[u8]; 2] = [&[a, b, c, FORMAT], longest.as_bytes()];
+        self.run::<Verdict>(&script::EXPIRE, key, &arguments)
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes the entry, and lets nothing be filled for this long: one script.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server fails or refuses; a full one deletes at least.
+    pub async fn hold_off(
+        &self,
+        key: &Key,
+        identity: TypeIdentity,
+        span: Duration,
+    ) -> Result<(), StoreError> {
+        let (token, span) = (Token::random(), millis(span));
+        let arguments: [&[u8]; 3] = [&envelope::prefix(identity), &token.0, span.as_bytes()];
+        self.run::<Verdict>(&script::HOLD_OFF, key, &arguments)
+            .await?;
+        Ok(())
+    }
+
+    /// Reads, and asks to be told when what was read changes: `CLIENT CACHING YES` and one
+    /// `GET`, sent as one. Sent a second time if the connection broke under it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server fails or refuses. Refusing to tell of changes is no error.
+    pub async fn get_watched(&self, key: &Key) -> Result<(Option<Bytes>, Change), StoreError> {
+        let lane = self.lane(key);
+        match lane.call_watched(key).await {
+            Err(Failure { lost: true, .. }) => lane.call_watched(key).await,
+            result => result,
+        }
+        .map_err(|failure| failure.error)
+    }
+
+    /// The server's clock in milliseconds since the Unix epoch, as far as its replies tell; never
+    /// ahead of it.
+    #[must_use]
+    pub fn now(&self) -> Option<u64> {
+        self.inner.clock.now()
+    }
+
+    /// How many wait for a change.
+    #[must_use]
+    pub fn watchers(&self) -> usize {
+        self.inner.lanes.iter().map(Lane::watchers).sum()
     }
 
     /// Removes entries: one `DEL` for each lane concerned, sent together.
@@ -164,6 +380,30 @@ impl RedisStore {
         self.inner.pool.close();
     }
 
+    async fn run<R: Timed>(
+        &self,
+        script: &Script,
+        key: &Key,
+        arguments: &[&[u8]],
+    ) -> Result<(R, u64), StoreError> {
+        let reply = self.lane(key).run(script, key, arguments).await;
+        reply.map_err(|failure| failure.error)
+    }
+
+    /// Runs a script on the connection of a grant; none if that is gone.
+    async fn run_on(
+        &self,
+        grant: &Grant,
+        script: &Script,
+        key: &Key,
+        arguments: &[&[u8]],
+    ) -> Result<Option<bool>, StoreError> {
+        let lane = self.lane(key);
+        let reply = lane.run_on(grant.connection, script, key, arguments).await;
+        let verdict: Option<Verdict> = reply.map_err(|failure| failure.error)?;
+        Ok(verdict.map(|verdict| verdict.done))
+    }
+
     /// The same key always takes the same lane, so the commands of this process on one key
     /// reach the server in the order they were sent.
     fn lane(&self, key: &Key) -> &Lane {
@@ -178,6 +418,11 @@ impl RedisStore {
         // A configuration has at least one lane.
         xxh3_64(key.as_bytes()) as usize % self.inner.lanes.len()
     }
+}
+
+/// A time as scripts and commands take it.
+fn millis(time: Duration) -> String {
+    bounded(time).as_millis().to_string()
 }
 
 impl fmt::Debug for RedisStore {
@@ -219,77 +464,4 @@ async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output>
             Branch::Running(_) => None,
         })
         .collect()
-}
-
-/// Not there yet.
-#[expect(clippy::unused_async, unused_variables, reason = "not there yet")]
-impl RedisStore {
-    pub(super) async fn acquire(
-        &self,
-        key: &Key,
-        request: &crate::lease::Acquire,
-    ) -> Result<crate::lease::Acquired, StoreError> {
-        unimplemented!()
-    }
-    pub(super) async fn fill(
-        &self,
-        key: &Key,
-        grant: &crate::lease::Grant,
-        envelope: Bytes,
-        ttl: Duration,
-    ) -> Result<bool, StoreError> {
-        unimplemented!()
-    }
-    pub(super) async fn renew(
-        &self,
-        key: &Key,
-        grant: &crate::lease::Grant,
-        lease: Duration,
-    ) -> Result<bool, StoreError> {
-        unimplemented!()
-    }
-    pub(super) async fn release(
-        &self,
-        key: &Key,
-        token: &crate::lease::Token,
-        how: crate::lease::Release,
-    ) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    pub(super) async fn intend(
-        &self,
-        key: &Key,
-        request: &crate::lease::Acquire,
-    ) -> Result<crate::lease::Grant, StoreError> {
-        unimplemented!()
-    }
-    pub(super) async fn commit(
-        &self,
-        key: &Key,
-        grant: &crate::lease::Grant,
-        envelope: Bytes,
-        ttl: Duration,
-    ) -> Result<bool, StoreError> {
-        unimplemented!()
-    }
-    pub(super) async fn expire(&self, key: &Key) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    pub(super) async fn hold_off(
-        &self,
-        key: &Key,
-        identity: crate::codec::TypeIdentity,
-        span: Duration,
-    ) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    pub(super) async fn get_watched(
-        &self,
-        key: &Key,
-    ) -> Result<(Option<Bytes>, super::watchers::Change), StoreError> {
-        unimplemented!()
-    }
-    pub(super) fn now(&self, key: &Key) -> Option<u64> {
-        unimplemented!()
-    }
 }

@@ -1,9 +1,14 @@
 //! What Redis and the client library say, in the words of this crate.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use redis::{ConnectionInfo, ErrorKind, RedisError, ServerErrorKind, Value};
 
-use crate::error::{StoreError, StoreErrorKind};
+use crate::{
+    error::{StoreError, StoreErrorKind},
+    lease::{LeaseKind, Token},
+};
 
 /// A failure in the words of this crate.
 pub(super) fn store_error(error: &RedisError) -> StoreError {
@@ -87,7 +92,7 @@ impl FromReply for Option<Bytes> {
     }
 }
 
-/// The reply to `DEL`.
+/// The reply to `DEL`, and numbers within others.
 impl FromReply for u64 {
     fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
         match reply {
@@ -119,6 +124,140 @@ impl FromReply for Pong {
             _ => Err(OutOfStep),
         }
     }
+}
+
+/// The reply to `TIME`, in milliseconds since the Unix epoch.
+pub(super) struct Time(pub(super) u64);
+
+impl FromReply for Time {
+    fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
+        let [seconds, micros] = array(reply)?.map(|part| match part {
+            Value::BulkString(text) => std::str::from_utf8(&text).ok()?.parse::<u64>().ok(),
+            _ => None,
+        });
+        let millis = seconds
+            .and_then(|seconds| seconds.checked_mul(1_000)?.checked_add(micros? / 1_000))
+            .ok_or(OutOfStep)?;
+        Ok(Self(millis))
+    }
+}
+
+/// The replies to two commands that were sent as one.
+pub(super) struct Pair(pub(super) Value, pub(super) Value);
+
+impl FromReply for Pair {
+    fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
+        let [first, second] = array(reply)?;
+        Ok(Self(first, second))
+    }
+}
+
+/// The reply of a script says what time it was.
+pub(super) trait Timed: FromReply {
+    /// In milliseconds since the Unix epoch.
+    fn now(&self) -> u64;
+}
+
+/// The reply of most scripts.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) done: bool,
+    now: u64,
+}
+
+impl FromReply for Verdict {
+    fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
+        match array(reply)? {
+            [Value::Int(done @ 0..=1), Value::Int(now)] => Ok(Self {
+                done: done == 1,
+                now: now.try_into().map_err(|_| OutOfStep)?,
+            }),
+            _ => Err(OutOfStep),
+        }
+    }
+}
+
+impl Timed for Verdict {
+    fn now(&self) -> u64 {
+        self.now
+    }
+}
+
+/// The reply of the script that acquires.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) said: Said,
+    now: u64,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Granted,
+    Value(Bytes),
+    Busy {
+        kind: LeaseKind,
+        token: Token,
+        left: Duration,
+    },
+}
+
+impl FromReply for Answer {
+    fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
+        let Value::Array(parts) = reply else {
+            return Err(OutOfStep);
+        };
+        let mut parts = parts.into_iter();
+        let (Some(Value::BulkString(word)), Some(now)) = (parts.next(), parts.next()) else {
+            return Err(OutOfStep);
+        };
+        let rest = (parts.next(), parts.next(), parts.next(), parts.next());
+        let said = match (&word[..], rest) {
+            (b"granted", (None, ..)) => Said::Granted,
+            (b"value", (Some(Value::BulkString(envelope)), None, ..)) => {
+                Said::Value(envelope.into())
+            }
+            (
+                b"busy",
+                (Some(Value::Int(kind)), Some(Value::BulkString(token)), Some(left), None),
+            ) => Said::Busy {
+                kind: u8::try_from(kind)
+                    .ok()
+                    .and_then(LeaseKind::from_byte)
+                    .ok_or(OutOfStep)?,
+                token: Token(token.try_into().map_err(|_| OutOfStep)?),
+                left: Duration::from_millis(u64::from_reply(left)?),
+            },
+            _ => return Err(OutOfStep),
+        };
+        let now = u64::from_reply(now)?;
+        Ok(Self { said, now })
+    }
+}
+
+impl Timed for Answer {
+    fn now(&self) -> u64 {
+        self.now
+    }
+}
+
+fn array<const N: usize>(reply: Value) -> Result<[Value; N], OutOfStep> {
+    match reply {
+        Value::Array(parts) => parts.try_into().map_err(|_| OutOfStep),
+        _ => Err(OutOfStep),
+    }
+}
+
+/// The keys in a push that says what has changed; none if everything may have.
+pub(super) fn changed_keys(data: Vec<Value>) -> Option<Vec<Vec<u8>>> {
+    let [Value::Array(keys)] = <[Value; 1]>::try_from(data).ok()? else {
+        return None;
+    };
+    keys.into_iter()
+        .map(|key| match key {
+            Value::BulkString(key) => Some(key),
+            _ => None,
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -234,5 +373,82 @@ mod tests {
         assert_eq!(u64::from_reply(Value::Int(-1)), Err(OutOfStep));
         assert!(Stored::from_reply(Value::Nil).is_err());
         assert!(Pong::from_reply(Value::Okay).is_err());
+    }
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.into())
+    }
+
+    #[test]
+    fn times_are_seconds_and_microseconds() {
+        let time = |parts| Time::from_reply(Value::Array(parts)).map(|Time(millis)| millis);
+        assert_eq!(time(vec![bulk("12"), bulk("345678")]), Ok(12_345));
+        assert_eq!(time(vec![bulk("12")]), Err(OutOfStep));
+        assert_eq!(time(vec![bulk("12"), bulk("-1")]), Err(OutOfStep));
+        assert_eq!(time(vec![bulk("12"), Value::Int(1)]), Err(OutOfStep));
+        assert!(Time::from_reply(bulk("12")).is_err());
+    }
+
+    #[test]
+    fn scripts_reply_in_shapes_of_their_own() {
+        let verdict = |parts| Verdict::from_reply(Value::Array(parts));
+        let done = Verdict { done: true, now: 9 };
+        assert_eq!(verdict(vec![Value::Int(1), Value::Int(9)]), Ok(done));
+        assert_eq!(verdict(vec![Value::Int(2), Value::Int(9)]), Err(OutOfStep));
+        assert_eq!(verdict(vec![Value::Int(1), Value::Int(-9)]), Err(OutOfStep));
+        assert_eq!(verdict(vec![Value::Int(1)]), Err(OutOfStep));
+        assert_eq!(Verdict::from_reply(Value::Int(1)), Err(OutOfStep));
+
+        let answer = |parts| Answer::from_reply(Value::Array(parts)).map(|answer| answer.said);
+        let (now, token) = (Value::Int(9), bulk("0123456789abcdef"));
+        assert_eq!(
+            answer(vec![bulk("granted"), now.clone()]),
+            Ok(Said::Granted)
+        );
+        assert_eq!(
+            answer(vec![bulk("value"), now.clone(), bulk("x")]),
+            Ok(Said::Value(Bytes::from_static(b"x")))
+        );
+        let busy = |kind, token| {
+            answer(vec![
+                bulk("busy"),
+                Value::Int(9),
+                kind,
+                token,
+                Value::Int(7),
+            ])
+        };
+        assert_eq!(
+            busy(Value::Int(2), token.clone()),
+            Ok(Said::Busy {
+                kind: LeaseKind::Intent,
+                token: Token(*b"0123456789abcdef"),
+                left: Duration::from_millis(7),
+            })
+        );
+        assert_eq!(busy(Value::Int(0), token.clone()), Err(OutOfStep));
+        assert_eq!(busy(Value::Int(1), bulk("short")), Err(OutOfStep));
+        assert_eq!(
+            answer(vec![bulk("granted"), now.clone(), token]),
+            Err(OutOfStep)
+        );
+        assert_eq!(answer(vec![bulk("value"), now.clone()]), Err(OutOfStep));
+        assert_eq!(
+            answer(vec![bulk("value"), now.clone(), Value::Nil]),
+            Err(OutOfStep)
+        );
+        assert_eq!(answer(vec![bulk("else"), now]), Err(OutOfStep));
+    }
+
+    #[test]
+    fn a_push_names_keys_or_says_that_all_are_gone() {
+        let keys = Value::Array(vec![bulk("a"), bulk("b")]);
+        assert_eq!(
+            changed_keys(vec![keys.clone()]),
+            Some(vec![b"a".to_vec(), b"b".to_vec()])
+        );
+        assert_eq!(changed_keys(vec![Value::Nil]), None, "a flush");
+        assert_eq!(changed_keys(vec![keys, Value::Int(5)]), None, "garbage");
+        assert_eq!(changed_keys(vec![Value::Array(vec![Value::Nil])]), None);
     }
 }

@@ -1,0 +1,150 @@
+//! The annotated functions: the same read under different settings, each with its two writes.
+//!
+//! Every key of a run belongs to one of the [`Setting`]s, so few keys try them all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_runtime::{CacheError, Policy, cached, invalidates, updates};
+
+use super::database::{Database, Down, Row, Write};
+use super::log::Caller;
+
+/// Short, so that slow loads have to renew it.
+pub(super) const LEASE: Duration = Duration::from_millis(100);
+
+const POLICY: Policy = Policy::DEFAULT.lease(LEASE);
+
+/// An error that cannot be shared with those who wait for the load.
+#[derive(Debug)]
+struct DownAlone;
+
+impl From<Down> for DownAlone {
+    fn from(Down: Down) -> Self {
+        Self
+    }
+}
+
+fn keeps(row: &Option<Row>) -> bool {
+    row.is_none_or(|row| row.keep)
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])* $name:ident: $module:ident, $error:ident, ($($settings:tt)*);)*) => {
+        /// The settings of an annotated function.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        enum Setting {
+            $($(#[doc = $doc])* $name,)*
+        }
+
+        const SETTINGS: &[Setting] = &[$(Setting::$name),*];
+
+        $(mod $module {
+            use super::*;
+
+            #[cached(skip(database, by), cache_if = keeps, policy = POLICY, $($settings)*)]
+            pub(super) async fn read(
+                database: &Arc<Database>,
+                by: Caller,
+                key: usize,
+            ) -> Result<Option<Row>, $error> {
+                let row = database.read(by, key).await?;
+                Ok(row)
+            }
+
+            #[updates(read(key))]
+            pub(super) async fn update(
+                database: &Arc<Database>,
+                write: &Write,
+                key: usize,
+            ) -> Result<Option<Row>, $error> {
+                Ok(Some(database.write(write, key).await?))
+            }
+
+            #[invalidates(read(key))]
+            pub(super) async fn remove(
+                database: &Arc<Database>,
+                write: &Write,
+                key: usize,
+            ) -> Result<(), $error> {
+                database.write_without_value(write, key).await?;
+                Ok(())
+            }
+        })*
+
+        /// Reads through the cache.
+        pub(super) async fn read(
+            database: &Arc<Database>,
+            by: Caller,
+            key: usize,
+        ) -> Result<Option<Row>, Down> {
+            match of(key) {
+                $(Setting::$name => $module::read(database, by, key).await.map_err(|_| Down),)*
+            }
+        }
+
+        /// Writes, and writes through.
+        pub(super) async fn update(
+            database: &Arc<Database>,
+            write: &Write,
+            key: usize,
+        ) -> Result<Option<Row>, Down> {
+            match of(key) {
+                $(Setting::$name => $module::update(database, write, key).await.map_err(|_| Down),)*
+            }
+        }
+
+        /// Writes, and invalidates.
+        pub(super) async fn remove(
+            database: &Arc<Database>,
+            write: &Write,
+            key: usize,
+        ) -> Result<(), Down> {
+            match of(key) {
+                $(Setting::$name => $module::remove(database, write, key).await.map_err(|_| Down),)*
+            }
+        }
+
+        /// What the store holds.
+        pub(super) async fn peek(key: usize) -> Result<Option<Row>, CacheError> {
+            match of(key) {
+                $(Setting::$name => Ok($module::read_entry(key).peek().await?.flatten()),)*
+            }
+        }
+
+        /// Ends the freshness of what the store holds.
+        pub(super) async fn expire(key: usize) -> Result<(), CacheError> {
+            match of(key) {
+                $(Setting::$name => $module::read_entry(key).expire().await,)*
+            }
+        }
+
+        pub(super) async fn invalidate(key: usize) -> Result<(), CacheError> {
+            match of(key) {
+                $(Setting::$name => $module::read_entry(key).invalidate().await,)*
+            }
+        }
+    };
+}
+
+settings! {
+    /// Ends only by invalidations and writes.
+    Steady: steady, Down, (ttl = 300);
+    /// Expires all the time.
+    Brief: brief, Down, (ttl = "15ms");
+    /// Knows that there is nothing, for a while.
+    Negative: negative, Down, (ttl = "25ms", none_ttl = "10ms");
+    /// Its failures cannot be shared.
+    Alone: alone, DownAlone, (ttl = "40ms");
+    /// Is refreshed in the background.
+    Stale: stale, Down, (ttl = "10ms", stale_while_revalidate = "30ms");
+    /// Outlives failures.
+    Spare: spare, DownAlone, (ttl = "10ms", stale_if_error = "60ms");
+    /// Both, one after the other.
+    Both: both, Down, (ttl = "10ms", stale_while_revalidate = "15ms", stale_if_error = "60ms");
+}
+
+fn of(key: usize) -> Setting {
+    let setting = SETTINGS.get(key % SETTINGS.len());
+    setting.copied().unwrap_or(Setting::Steady)
+}
