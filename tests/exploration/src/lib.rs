@@ -20,7 +20,7 @@
 mod broken;
 #[rustfmt::skip] // With its crate, where its `mod tests` has a file.
 #[path = "../../../cache-runtime/src/envelope.rs"]
-#[expect(unreachable_pub, reason = "the models use a part of it")]
+#[expect(dead_code, unreachable_pub, reason = "the models use a part of it")]
 mod envelope;
 #[path = "../../../cache-runtime/src/lease.rs"]
 #[expect(dead_code, unreachable_pub, reason = "the models use a part of it")]
