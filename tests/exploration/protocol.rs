@@ -62,6 +62,12 @@ fn a_leader_is_cancelled_while_another_process_invalidates() {
 }
 
 #[test]
+fn a_leader_finds_the_value_of_another_process_while_that_invalidates() {
+    let parts = &[Read(1), Read(0), Read(0), Invalidate(1)];
+    holds(&[SHALLOW], parts);
+}
+
+#[test]
 fn a_refresh_and_a_write_through() {
     let parts = &[Read(0), Refresh(0), Update(1)];
     holds(&[Setting::COLD, WARM, BRIEF], parts);

@@ -48,7 +48,7 @@ enum Stage {
     LookUp,
     Join,
     Wait(Waiter),
-    Alone,
+    Unleased,
     Acquire { lead: Lead, force: bool },
     Watch(Lead),
     Load(Lead, Option<Token>),
@@ -108,13 +108,10 @@ impl Process {
                         true => break version(&payload),
                         false => Stage::LookUp,
                     },
-                    Landing::Failed(_) | Landing::Nothing => Stage::Alone,
+                    Landing::Failed(_) | Landing::Nothing => Stage::Unleased,
                     Landing::Abandoned => Stage::Join,
                 },
-                Stage::Alone => {
-                    again = true;
-                    acquire(self.flights.alone(&KEY, IDENTITY))
-                }
+                Stage::Unleased => Stage::Load(self.flights.alone(&KEY, IDENTITY), None),
                 Stage::Acquire { lead, force } => {
                     let since = Moment::now();
                     let request = self.request(since, seen.stamp, force);
@@ -171,7 +168,6 @@ impl Process {
             let request = self.request(Moment::now(), seen.stamp, false);
             if let Acquired::Granted(grant) = self.world.store.acquire(&request) {
                 lead.start(Some(grant.token));
-                drop(lead);
                 self.world.store.release(&grant.token, Release::Abandoned);
             }
         }

@@ -15,6 +15,7 @@ pub(crate) const IDENTITY: TypeIdentity = TypeIdentity::from_u64(1);
 
 /// The store's clock, ms. It stands still: what is fresh stays fresh.
 const NOW: u64 = 1_000;
+const CONNECTION: u64 = 1;
 const TTL: Duration = Duration::from_secs(3600);
 
 /// Each operation is atomic.
@@ -41,7 +42,7 @@ impl Store {
     }
 
     pub(crate) fn acquire(&self, request: &Acquire) -> Acquired {
-        self.alter(|entry| lease::acquire(entry, NOW, request))
+        self.alter(|entry| lease::acquire(entry, NOW, request, CONNECTION))
     }
 
     pub(crate) fn fill(&self, token: &Token, version: u64) -> bool {
@@ -64,8 +65,12 @@ impl Store {
         let mut entry = self.0.lock();
         let (effect, answer) = decide(entry.as_ref());
         match effect {
-            Effect::None => {}
-            Effect::Write(bytes, _) => *entry = Some(bytes),
+            Effect::Nothing => {}
+            Effect::Patch(header, _) => {
+                let content = entry.iter().flat_map(|all| all.iter().skip(header.len()));
+                *entry = Some(header.iter().chain(content).copied().collect());
+            }
+            Effect::Put(bytes, _) => *entry = Some(bytes),
             Effect::Delete => *entry = None,
         }
         answer

@@ -30,7 +30,9 @@ loom::lazy_static! {
     static ref CLOCK: AtomicU64 = AtomicU64::new(1);
 }
 
-/// A point in time; what is read later is larger, in whichever thread.
+/// A point in time; what is read later is larger, in whichever thread. No two are equal: this takes
+/// for granted that the clock of a machine ticks between the start of a load and that of a call which
+/// relies on what was acknowledged in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
