@@ -1,6 +1,11 @@
 //! One load for all processes, and no outdated fill: several caches on one store, each of which
 //! stands for a process, with paused time.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::codec::TypeIdentity;
 use crate::error::CacheError;
-use crate::flow::{Budget, Engine};
+use crate::flow::{Budget, Engine, Target};
 use crate::key::Key;
 use crate::policy::Policy;
 use crate::rules::{CacheValue, Decode, Judge, Stale, Verdict};
@@ -259,18 +259,19 @@ impl Core {
     }
 
     async fn invalidate(&self) -> Result<(), CacheError> {
-        let (key, identity) = self.at.as_ref().map_err(Clone::clone)?;
+        let target = self.target()?;
         let mut budget = Budget::new(self.policy.timeout);
-        match self.policy.hold_off {
-            Duration::ZERO => {
-                let keys = std::slice::from_ref(key);
-                self.engine.invalidate(&mut budget, keys).await
-            }
-            span => {
-                let held_off = self.engine.hold_off(&mut budget, key, *identity, span);
-                held_off.await
-            }
-        }
+        self.engine.outdate(&mut budget, &target).await
+    }
+
+    /// The entry, to be made outdated.
+    pub(crate) fn target(&self) -> Result<Target, CacheError> {
+        let (key, identity) = self.at.clone()?;
+        Ok(Target {
+            key,
+            identity,
+            hold_off: self.policy.hold_off,
+        })
     }
 
     async fn expire(&self) -> Result<(), CacheError> {

@@ -8,7 +8,7 @@
 //! Not every load may be shared. Between its start and a call, another process may have
 //! invalidated the key, and the call must not get the older value. So a caller shares a load if
 //!
-//! * the load started after the call did: it reads the origin later than everything that was
+//! * the load started after the call did, and not in the same tick of the clock: it reads the origin later than everything that was
 //!   acknowledged before the call; or
 //! * the caller's own look-up showed the token of the load's lease: an invalidation in between
 //!   would have removed it; or
@@ -77,7 +77,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     fn may_share(&self, since: Moment, token: Option<Token>) -> bool {
-        since >= self.called || self.trusting || token.is_some() && token == self.seen
+        since > self.called || self.trusting || token.is_some() && token == self.seen
     }
 }
 
@@ -135,9 +135,13 @@ impl Flight {
             return false;
         }
         let state = self.state.lock();
-        // A load that has not started yet will start after the call.
+        let since = match &state.landing {
+            Some(Landing::Value { since, .. }) => Some(*since),
+            // A load that has not started yet will start after the call.
+            _ => state.started,
+        };
         let current = |since| caller.may_share(since, state.token);
-        !state.fenced && state.started.is_none_or(current)
+        !state.fenced && since.is_none_or(current)
     }
 
     fn fence(&self) {

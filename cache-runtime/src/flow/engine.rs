@@ -54,6 +54,15 @@ pub(crate) struct Sealed {
     pub(crate) ttl: Duration,
 }
 
+/// An entry that is made outdated.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) key: Key,
+    pub(crate) identity: TypeIdentity,
+    /// How long nothing is stored afterwards.
+    pub(crate) hold_off: Duration,
+}
+
 /// The creation time of a value that was stored before the store has told its time.
 const NOT_STAMPED: u64 = 0;
 
@@ -173,25 +182,27 @@ impl Engine {
     pub(crate) async fn commit(
         self: &Arc<Self>,
         budget: &mut Budget,
-        key: &Key,
-        identity: TypeIdentity,
+        target: &Target,
         verdict: Verdict,
         intent: Option<Grant>,
     ) -> Result<(), CacheError> {
+        let Target { key, identity, .. } = target;
         if self.is_broken(Rule::Intent) {
-            return self.put(budget, key, identity, verdict).await;
+            return self.put(budget, key, *identity, verdict).await;
         }
-        let storable = self.storable(key, identity, verdict);
-        let (Some(grant), Ok(Some(sealed))) = (intent, storable) else {
-            return self.invalidate(budget, std::slice::from_ref(key)).await;
-        };
-        let write = Unacknowledged::new(self, std::slice::from_ref(key));
-        self.flights.fence(key);
-        let commit = self.store.commit(key, &grant, sealed.envelope, sealed.ttl);
-        budget.spend(commit).await?;
-        self.flights.fence(key);
-        write.acknowledge();
-        Ok(())
+        let storable = self.storable(key, *identity, verdict);
+        if let (Some(grant), Ok(Some(sealed))) = (intent, storable) {
+            let write = Unacknowledged::new(self, std::slice::from_ref(key));
+            self.flights.fence(key);
+            let commit = self.store.commit(key, &grant, sealed.envelope, sealed.ttl);
+            let stored = budget.spend(commit).await?;
+            self.flights.fence(key);
+            if stored || target.hold_off.is_zero() {
+                write.acknowledge();
+                return Ok(());
+            }
+        }
+        self.outdate(budget, target).await
     }
 
     /// The value as it is to be stored; none if it is not to be.
@@ -227,18 +238,26 @@ impl Engine {
         Ok(())
     }
 
-    /// Deletes an entry and lets nothing be stored in it for a while.
-    pub(crate) async fn hold_off(
+    /// Deletes an entry and lets nothing be stored in it for as long as its policy says.
+    pub(crate) async fn outdate(
         self: &Arc<Self>,
         budget: &mut Budget,
-        key: &Key,
-        identity: TypeIdentity,
-        span: Duration,
+        target: &Target,
     ) -> Result<(), CacheError> {
-        let write = Unacknowledged::new(self, std::slice::from_ref(key));
+        let Target {
+            key,
+            identity,
+            hold_off,
+        } = target;
+        let keys = std::slice::from_ref(key);
+        if hold_off.is_zero() {
+            return self.invalidate(budget, keys).await;
+        }
+        let write = Unacknowledged::new(self, keys);
         self.flights.fence(key);
-        let held_off = self.store.hold_off(key, identity, span);
-        budget.spend(held_off).await?;
+        budget
+            .spend(self.store.hold_off(key, *identity, *hold_off))
+            .await?;
         self.flights.fence(key);
         write.acknowledge();
         Ok(())

@@ -13,6 +13,6 @@ mod leased;
 mod sight;
 
 pub(crate) use budget::Budget;
-pub(crate) use engine::Engine;
+pub(crate) use engine::{Engine, Target};
 pub(crate) use get_or_load::{Call, Flow, Step};
 pub(crate) use leased::Leased;

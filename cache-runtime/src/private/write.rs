@@ -7,10 +7,9 @@ use crate::cache::Cache;
 use crate::codec::TypeIdentity;
 use crate::entry::{Entry, Staged};
 use crate::error::CacheError;
-use crate::flow::{Budget, Engine, Leased};
+use crate::flow::{Budget, Engine, Leased, Target};
 use crate::key::{Key, KeyBuilder};
 use crate::lease::{Acquire, Grant, Release, Token};
-use crate::policy::Policy;
 
 /// One run of a writing function, and the entries it makes outdated.
 ///
@@ -30,15 +29,16 @@ pub struct Write {
     only_ok: bool,
     // Whether the body has been polled.
     began: bool,
-    targets: Vec<Target>,
+    targets: Vec<Outdated>,
     intents: Vec<Leased>,
     staged: Vec<Staged>,
     // What the intents took of the budget.
     spent: Duration,
 }
 
+/// What the write makes outdated.
 #[derive(Debug)]
-struct Target {
+struct Outdated {
     engine: Arc<Engine>,
     key: Key,
     /// Of an entry; a tag has none.
@@ -49,8 +49,11 @@ struct Target {
 #[derive(Debug, Clone, Copy)]
 struct OfEntry {
     identity: TypeIdentity,
-    policy: Policy,
+    /// How long an intent stands.
+    lease: Duration,
+    /// How long it is kept in an entry without a value.
     hold: Duration,
+    hold_off: Duration,
 }
 
 impl Default for Write {
@@ -105,13 +108,14 @@ impl Write {
     pub fn target<R>(&mut self, entry: &Entry<R>) {
         let core = entry.core();
         match &core.at {
-            Ok((key, identity)) => self.targets.push(Target {
+            Ok((key, identity)) => self.targets.push(Outdated {
                 engine: core.engine.clone(),
                 key: key.clone(),
                 entry: Some(OfEntry {
                     identity: *identity,
-                    policy: core.policy,
+                    lease: core.policy.lease,
                     hold: core.hold,
+                    hold_off: core.policy.hold_off,
                 }),
                 timeout: core.policy.timeout,
             }),
@@ -124,7 +128,7 @@ impl Write {
         let cache = self.cache.clone().unwrap_or_else(Cache::current);
         let engine = cache.engine();
         match cache.tag_key(render) {
-            Ok(key) => self.targets.push(Target {
+            Ok(key) => self.targets.push(Outdated {
                 engine: engine.clone(),
                 key,
                 entry: None,
@@ -152,7 +156,7 @@ impl Write {
             let request = Acquire {
                 token: Token::random(),
                 identity: entry.identity,
-                lease: entry.policy.lease,
+                lease: entry.lease,
                 hold: entry.hold,
                 rejected: None,
                 force: true,
@@ -179,16 +183,14 @@ impl Write {
         self.only_ok = false;
         let mut budget = self.budget();
         for Staged { core, verdict } in std::mem::take(&mut self.staged) {
-            if let Ok((key, identity)) = &core.at {
-                let intent = self.intent(&core.engine, key);
-                let commit = core
-                    .engine
-                    .commit(&mut budget, key, *identity, verdict, intent);
-                if let Err(error) = commit.await {
-                    tracing::debug!(target: "cache", %key, %error, "not written through");
-                }
-                self.targets.retain(|target| !target.is(&core.engine, key));
+            let Ok(target) = core.target() else { continue };
+            let (engine, key) = (&core.engine, &target.key);
+            let intent = self.intent(engine, key);
+            let commit = engine.commit(&mut budget, &target, verdict, intent);
+            if let Err(error) = commit.await {
+                tracing::debug!(target: "cache", %key, %error, "not written through");
             }
+            self.targets.retain(|target| !target.is(engine, key));
         }
         self.delete(&mut budget).await;
     }
@@ -227,20 +229,15 @@ impl Write {
             // It goes with its entry.
             intent.begun();
         }
-        while let Some(first) = self.targets.last() {
-            let engine = first.engine.clone();
-            let held_off = first.entry.filter(|entry| !entry.policy.hold_off.is_zero());
-            let done = if let Some(entry) = held_off {
-                let key = first.key.clone();
-                let span = entry.policy.hold_off;
-                let done = engine.hold_off(budget, &key, entry.identity, span).await;
-                self.targets.retain(|target| !target.is(&engine, &key));
+        while let Some(last) = self.targets.last() {
+            let engine = last.engine.clone();
+            let done = if let Some(target) = last.held_off() {
+                let done = engine.outdate(budget, &target).await;
+                self.targets.pop();
                 done
             } else {
-                let same = |target: &Target| {
-                    let holds_off = |entry: &OfEntry| !entry.policy.hold_off.is_zero();
-                    Arc::ptr_eq(&target.engine, &engine)
-                        && !target.entry.as_ref().is_some_and(holds_off)
+                let same = |target: &Outdated| {
+                    Arc::ptr_eq(&target.engine, &engine) && target.held_off().is_none()
                 };
                 let of_engine = self.targets.iter().filter(|target| same(target));
                 let keys: Vec<Key> = of_engine.map(|target| target.key.clone()).collect();
@@ -276,7 +273,17 @@ impl Drop for Write {
     }
 }
 
-impl Target {
+impl Outdated {
+    /// The entry, if nothing is to be stored in it for a while.
+    fn held_off(&self) -> Option<Target> {
+        let entry = self.entry.filter(|entry| !entry.hold_off.is_zero())?;
+        Some(Target {
+            key: self.key.clone(),
+            identity: entry.identity,
+            hold_off: entry.hold_off,
+        })
+    }
+
     fn is(&self, engine: &Arc<Engine>, key: &Key) -> bool {
         Arc::ptr_eq(&self.engine, engine) && self.key == *key
     }
