@@ -41,9 +41,8 @@ pub(crate) type SharedError = std::sync::Arc<dyn Any + Send + Sync>;
 /// How a flight ended, as its waiters see it.
 #[derive(Clone)]
 pub(crate) enum Landing {
-    /// The encoded value, and since when it is known to be current: since the load started, or
-    /// since the store was asked.
-    Value { payload: Bytes, since: Moment },
+    /// The encoded value, and since when it is known to be current.
+    Value { payload: Bytes, since: Since },
     /// The origin failed; with its error if that can be shared.
     Failed(Option<SharedError>),
     /// There is nothing to share: the value is not cacheable. Everyone loads at once, never one
@@ -64,6 +63,15 @@ impl fmt::Debug for Landing {
     }
 }
 
+/// Since when a value is known to be current.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Since {
+    /// The origin was started then.
+    Loaded(Moment),
+    /// The store was asked for it then.
+    Stored(Moment),
+}
+
 /// What decides which loads a caller may share.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller {
@@ -73,11 +81,17 @@ pub(crate) struct Caller {
     pub(crate) seen: Option<Token>,
     /// Whether the loads of this process are trusted without further evidence.
     pub(crate) trusting: bool,
+    /// Whether an invalidation that the store has not confirmed hides what the store holds.
+    pub(crate) hidden: bool,
 }
 
 impl Caller {
-    fn may_share(&self, since: Moment, token: Option<Token>) -> bool {
-        since > self.called || self.trusting || token.is_some() && token == self.seen
+    fn may_share(&self, since: Since, token: Option<Token>) -> bool {
+        let (Since::Loaded(at) | Since::Stored(at)) = since;
+        if self.hidden && matches!(since, Since::Stored(_)) {
+            return false;
+        }
+        at > self.called || self.trusting || token.is_some() && token == self.seen
     }
 }
 
@@ -138,7 +152,7 @@ impl Flight {
         let since = match &state.landing {
             Some(Landing::Value { since, .. }) => Some(*since),
             // A load that has not started yet will start after the call.
-            _ => state.started,
+            _ => state.started.map(Since::Loaded),
         };
         let current = |since| caller.may_share(since, state.token);
         !state.fenced && since.is_none_or(current)
@@ -296,12 +310,12 @@ pub(crate) struct Lead {
 impl Lead {
     /// The origin is about to be run, under the lease with this token if there is one. Returns
     /// since when its value will be current.
-    pub(crate) fn start(&self, token: Option<Token>) -> Moment {
+    pub(crate) fn start(&self, token: Option<Token>) -> Since {
         let mut state = self.flight.state.lock();
         let now = Moment::now();
         state.started = Some(now);
         state.token = token;
-        now
+        Since::Loaded(now)
     }
 
     /// The leader waits for another process before it loads.
@@ -364,7 +378,7 @@ impl Waiter {
     }
 
     /// Whether the caller may have a value that is current since then.
-    pub(crate) fn may_share(&self, since: Moment, caller: &Caller) -> bool {
+    pub(crate) fn may_share(&self, since: Since, caller: &Caller) -> bool {
         caller.may_share(since, self.flight.state.lock().token)
     }
 }
@@ -412,6 +426,7 @@ mod tests {
             called: Moment::now(),
             seen: None,
             trusting: false,
+            hidden: false,
         }
     }
 
@@ -429,7 +444,7 @@ mod tests {
         }
     }
 
-    fn value(payload: &'static str, since: Moment) -> Landing {
+    fn value(payload: &'static str, since: Since) -> Landing {
         Landing::Value {
             payload: Bytes::from_static(payload.as_bytes()),
             since,
@@ -487,6 +502,23 @@ mod tests {
         lead(flights.join(&key, identity, &late));
     }
 
+    #[test]
+    fn what_an_unconfirmed_invalidation_hides_is_shared_by_nobody_who_knows_of_it() {
+        let (flights, key, identity) = setup();
+        let knows = Caller {
+            trusting: true,
+            hidden: true,
+            ..caller()
+        };
+        let leader = lead(flights.join(&key, identity, &caller()));
+        let waiter = wait(flights.join(&key, identity, &knows));
+        let stored = Since::Stored(Moment::now());
+        assert!(!waiter.may_share(stored, &knows));
+        assert!(waiter.may_share(Since::Loaded(Moment::now()), &knows));
+        leader.land(value("old", stored));
+        lead(flights.join(&key, identity, &knows));
+    }
+
     #[tokio::test]
     async fn a_dropped_leader_abandons_and_a_waiter_takes_over() {
         let (flights, key, identity) = setup();
@@ -526,7 +558,7 @@ mod tests {
                 false => flights.fence(&key),
             }
             lead(flights.join(&key, identity, &trusting));
-            leader.land(value("old", Moment::now()));
+            leader.land(value("old", Since::Stored(Moment::now())));
             assert!(matches!(waiter.landed().await, Landing::Value { .. }));
         }
     }

@@ -22,7 +22,7 @@ use crate::observe::{Advice, Bypass, Event, Miss, NotStored, Outcome, SiteStats}
 use crate::policy::{Policy, SingleFlight};
 use crate::resilience::backoff::{Backoff, random};
 use crate::rules::{Stale, Verdict};
-use crate::single_flight::{Caller, Landing, Lead, Role, SharedError, Waiter};
+use crate::single_flight::{Caller, Landing, Lead, Role, SharedError, Since, Waiter};
 use crate::sync::Moment;
 
 /// The pauses between two looks at an entry that another process loads: where the store tells of
@@ -85,13 +85,15 @@ pub(crate) struct Flow {
     lead: Option<Lead>,
     // Why the load has no lease, and so will not be stored.
     unleased: NotStored,
-    started: Option<(Instant, Moment)>,
+    started: Option<(Instant, Since)>,
     // When this call stops waiting for other callers' loads.
     patience: Option<Instant>,
     // That came once already, and another caller loads instead of the one waited for first.
     again: bool,
     // The store has failed to answer, or must not be believed: it is not asked again.
     unanswered: bool,
+    // An invalidation that is not confirmed hides what the store holds.
+    hidden: bool,
     // Whether this is a load in the background, and not a call.
     detached: bool,
     // What was handed out last.
@@ -104,7 +106,7 @@ struct HandedOut {
     /// What serving it would be called.
     outcome: Outcome,
     /// Since when it is known to be current.
-    since: Moment,
+    since: Since,
 }
 
 /// Where the call stands.
@@ -150,6 +152,7 @@ impl Flow {
             patience: None,
             again: false,
             unanswered: false,
+            hidden: false,
             detached: false,
             handed_out: None,
             call,
@@ -380,6 +383,7 @@ impl Flow {
             called: self.called,
             seen: self.seen.load_token(),
             trusting: self.unanswered || alone || broken,
+            hidden: self.hidden,
         }
     }
 
@@ -413,7 +417,7 @@ impl Flow {
         HandedOut {
             payload,
             outcome: Outcome::StaleIfError,
-            since: self.called,
+            since: Since::Stored(self.called),
         }
     }
 
@@ -437,7 +441,7 @@ impl Flow {
             engine.confirm_in_background();
             return self.missed(Miss::Unconfirmed);
         }
-        let since = Moment::now();
+        let since = Since::Stored(Moment::now());
         match self.budget.spend(engine.store.get(key)).await {
             Err(error) => self.missed(Miss::Store(error.kind())),
             Ok(None) => {
@@ -452,7 +456,7 @@ impl Flow {
     fn look_at(
         &mut self,
         envelope: &Bytes,
-        since: Moment,
+        since: Since,
         key: &Key,
         identity: TypeIdentity,
         outcome: Outcome,
@@ -520,6 +524,7 @@ impl Flow {
                 self.unleased = NotStored::Store(kind);
             }
             Miss::Unconfirmed => {
+                self.hidden = true;
                 self.unanswered = true;
                 self.unleased = NotStored::Unconfirmed;
             }
@@ -552,7 +557,7 @@ impl Flow {
             rejected: self.seen.stamp(),
             force,
         };
-        let since = Moment::now();
+        let since = Since::Stored(Moment::now());
         self.stage = Stage::Load;
         match Leased::acquire(engine, &mut self.budget, key, &request).await {
             Ok(Asked::Granted(leased)) => {
@@ -602,7 +607,7 @@ impl Flow {
         self.stage = Stage::Acquire { force: false };
         let mut switched = false;
         for attempt in 0.. {
-            let since = Moment::now();
+            let since = Since::Stored(Moment::now());
             let read = timeout(policy.timeout, engine.store.get_watched(key)).await;
             let Ok(Ok((found, mut change))) = read else {
                 self.record(Event::GaveUp);

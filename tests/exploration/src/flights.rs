@@ -8,7 +8,7 @@ use loom::future::block_on;
 use loom::thread;
 
 use crate::explore::explore;
-use crate::single_flight::{Caller, Flights, Landing, Lead, Role, Waiter};
+use crate::single_flight::{Caller, Flights, Landing, Lead, Role, Since, Waiter};
 use crate::store::{IDENTITY, KEY, payload, version};
 use crate::sync::{Arc, Moment, Mutex};
 
@@ -161,7 +161,7 @@ impl Room {
     }
 
     fn load_unless_stored(&self, lead: &Lead) -> u64 {
-        let since = Moment::now();
+        let since = Since::Stored(Moment::now());
         let stored = *self.stored.lock();
         if let Some(version) = stored {
             land(lead, version, since);
@@ -191,10 +191,11 @@ fn caller(trusting: bool) -> Caller {
         called: Moment::now(),
         seen: None,
         trusting,
+        hidden: false,
     }
 }
 
-fn land(lead: &Lead, version: u64, since: Moment) {
+fn land(lead: &Lead, version: u64, since: Since) {
     let payload = payload(version);
     lead.land(Landing::Value { payload, since });
 }

@@ -8,7 +8,7 @@ use loom::future::block_on;
 use crate::broken::Rule;
 use crate::envelope;
 use crate::lease::{Acquire, Acquired, LeaseKind, Release, Stamp, Token};
-use crate::single_flight::{Caller, Flights, Landing, Lead, Role, Waiter};
+use crate::single_flight::{Caller, Flights, Landing, Lead, Role, Since, Waiter};
 use crate::store::{IDENTITY, KEY, Store, payload, version};
 use crate::sync::{Arc, Moment, Mutex};
 
@@ -93,6 +93,7 @@ impl Process {
                 called,
                 seen: seen.load,
                 trusting: self.is_trusting(),
+                hidden: false,
             };
             stage = match stage {
                 Stage::LookUp => match seen.look(self.world.store.get()) {
@@ -118,7 +119,7 @@ impl Process {
                     match self.world.store.acquire(&request) {
                         Acquired::Granted(grant) => Stage::Load(lead, Some(grant.token)),
                         Acquired::Value(envelope) => match seen.look(Some(envelope)) {
-                            Some(payload) => break land(&lead, payload, since),
+                            Some(payload) => break land(&lead, payload, Since::Stored(since)),
                             None => acquire(lead),
                         },
                         Acquired::Busy { kind, .. } => {
@@ -133,7 +134,7 @@ impl Process {
                 Stage::Watch(lead) => {
                     let since = Moment::now();
                     if let Some(payload) = seen.look(self.world.store.get()) {
-                        break land(&lead, payload, since);
+                        break land(&lead, payload, Since::Stored(since));
                     }
                     again = seen.load.is_some();
                     acquire(lead)
@@ -163,6 +164,7 @@ impl Process {
             called,
             seen: seen.load,
             trusting: self.is_trusting(),
+            hidden: false,
         };
         if let Role::Lead(lead) = self.flights.join(&KEY, IDENTITY, &caller) {
             let request = self.request(Moment::now(), seen.stamp, false);
@@ -251,7 +253,7 @@ fn acquire(lead: Lead) -> Stage {
     Stage::Acquire { lead, force: false }
 }
 
-fn land(lead: &Lead, payload: Bytes, since: Moment) -> u64 {
+fn land(lead: &Lead, payload: Bytes, since: Since) -> u64 {
     let version = version(&payload);
     lead.land(Landing::Value { payload, since });
     version
