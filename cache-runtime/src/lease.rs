@@ -464,6 +464,28 @@ mod tests {
         assert!(one.0 != other.0 && one.1 != other.1 && one.0 != one.1);
     }
 
+    /// A creation of zero would say that the value was never stamped, and so is fresh for good.
+    #[test]
+    fn expiring_never_stamps_zero() {
+        let meta = envelope::Meta {
+            spans: envelope::Spans {
+                fresh: Duration::from_secs(10),
+                stale: Duration::from_secs(10),
+            },
+            ..envelope::meta(&[0; HEADER])
+        };
+        let identity = TypeIdentity::from_u64(1);
+        let entry = envelope::seal(envelope::start(), "key", identity, &meta);
+        assert_eq!(expire(Some(&entry), 10_000), Effect::Delete);
+        let Effect::Patch(header, _) = expire(Some(&entry), 10_001) else {
+            panic!("there is room for a creation")
+        };
+        assert_eq!(
+            envelope::meta(&header).age(10_001),
+            Age::Stale { by: Duration::ZERO }
+        );
+    }
+
     #[test]
     fn a_damaged_deadline_is_within_reach_of_scripts() {
         let lease = Lease {

@@ -24,6 +24,7 @@ contract! {
     a_lease_of_another_type_is_never_waited_for,
     a_lease_of_another_format_is_never_waited_for,
     what_is_no_envelope_is_overwritten,
+    a_header_full_of_garbage_is_answered,
     force_goes_over_values_leases_and_intents,
 
     a_fill_is_stamped_by_the_clock_of_the_store,
@@ -215,6 +216,27 @@ async fn what_is_no_envelope_is_overwritten(store: &Store) {
         granted(store, &request()).await;
         let entry = store.get(&key("a")).await.unwrap().unwrap();
         assert_eq!(entry.len(), 80, "after {foreign:?}");
+    }
+}
+
+async fn a_header_full_of_garbage_is_answered(store: &Store) {
+    granted(store, &request()).await;
+    let entry = store.get(&key("a")).await.unwrap().unwrap();
+    for kind in [1, 2] {
+        let mut garbage = entry.to_vec();
+        garbage[13..].fill(255);
+        garbage[12] = kind;
+        // Dead, or it would be returned.
+        garbage[48..72].fill(0);
+        garbage[48] = 1;
+        store.put(&key("a"), garbage.into(), MINUTE).await.unwrap();
+        let (_, _, left) = busy(store, &request()).await;
+        assert!(left > MINUTE, "the key's own end is nearer");
+        let forced = Acquire {
+            force: true,
+            ..request()
+        };
+        granted(store, &forced).await;
     }
 }
 
@@ -622,6 +644,13 @@ async fn expiring_a_stale_value_only_ends_its_lease(store: &Store) {
     store.expire(&key("a")).await.unwrap();
     assert_eq!(read(store).await, old);
     assert!(!fills(store, &grant).await);
+
+    // Nor does its key end any sooner.
+    let dead = filled(store, "dead", SOON, SOON).await;
+    later().await;
+    store.expire(&key("a")).await.unwrap();
+    later().await;
+    assert_eq!(read(store).await, dead);
 }
 
 async fn expiring_an_unstamped_value_stamps_it(store: &Store) {

@@ -96,7 +96,8 @@ impl Store {
         }
     }
 
-    /// Lets the lease stand for this long from now; false if it is gone.
+    /// Lets the lease stand for this long from now; false if it is gone. On another connection
+    /// than that of the grant nothing is sent: it could not fill any more.
     ///
     /// # Errors
     ///

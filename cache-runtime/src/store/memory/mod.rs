@@ -427,6 +427,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn word_of_an_ended_load_is_kept_for_some_seconds_and_a_value_for_its_time() {
+        let store = MemoryStore::new(1 << 20);
+        let soon = Release::Ended(Duration::from_millis(1));
+        let value = crate::envelope::start();
+        let meta = crate::envelope::meta(&[0; 80]);
+        let value = crate::envelope::seal(value, "test", TypeIdentity::from_u64(1), &meta);
+        store.put(&key(1), value, MINUTE).unwrap();
+        for n in 1..=2 {
+            let intent = store.intend(&key(n), &request(Token::random())).unwrap();
+            store.release(&key(n), &intent.token, soon);
+        }
+        tokio::time::advance(Duration::from_millis(4_999)).await;
+        assert!(store.get(&key(2)).is_some());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(store.get(&key(2)).is_none());
+        assert!(store.get(&key(1)).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn watchers_hear_of_an_entry_that_expires_or_is_evicted() {
         let store = MemoryStore::new(1_000);
         store.put(&key(1), value(1), MINUTE).unwrap();

@@ -153,7 +153,7 @@ impl Lane {
         self.admit()?;
         let call = Call::start(&self.shared);
         let reply = match self.wire().await {
-            Ok(wire) => self.exchange(&wire, command).await,
+            Ok(mut wire) => self.exchange(&mut wire, command).await,
             Err(error) => Err(error.into()),
         };
         call.finish();
@@ -172,8 +172,8 @@ impl Lane {
         self.admit()?;
         let call = Call::start(&self.shared);
         let reply = match self.wire().await {
-            Ok(wire) => self
-                .evaluate(&wire, script, key, arguments)
+            Ok(mut wire) => self
+                .evaluate(&mut wire, script, key, arguments)
                 .await
                 .map(|reply| (reply, wire.number)),
             Err(error) => Err(error.into()),
@@ -196,9 +196,10 @@ impl Lane {
         self.admit()?;
         let call = Call::start(&self.shared);
         let reply = match self.wire().await {
-            Ok(wire) if wire.number == number => {
-                self.evaluate(&wire, script, key, arguments).await.map(Some)
-            }
+            Ok(mut wire) if wire.number == number => self
+                .evaluate(&mut wire, script, key, arguments)
+                .await
+                .map(Some),
             Ok(_) => Ok(None),
             Err(error) => Err(error.into()),
         };
@@ -213,7 +214,7 @@ impl Lane {
         self.admit()?;
         let call = Call::start(&self.shared);
         let reply = match self.wire().await {
-            Ok(wire) => self.get_watched(&wire, key).await,
+            Ok(mut wire) => self.get_watched(&mut wire, key).await,
             Err(error) => Err(error.into()),
         };
         call.finish();
@@ -245,7 +246,7 @@ impl Lane {
 
     async fn evaluate<R: Timed>(
         &self,
-        wire: &Wire,
+        wire: &mut Wire,
         script: &Script,
         key: &Key,
         arguments: &[&[u8]],
@@ -262,7 +263,7 @@ impl Lane {
 
     async fn get_watched(
         &self,
-        wire: &Wire,
+        wire: &mut Wire,
         key: &Key,
     ) -> Result<(Option<Bytes>, Change), Failure> {
         let mut get = redis::cmd("GET");
@@ -275,8 +276,7 @@ impl Lane {
         let mut commands = redis::pipe();
         commands.cmd("CLIENT").arg("CACHING").arg("YES");
         commands.add_command(get);
-        let mut connection = wire.connection.clone();
-        let replies = connection.send_packed_commands(&commands, 0, 2).await;
+        let replies = wire.connection.send_packed_commands(&commands, 0, 2).await;
         let Pair(caching, value) = self.settle(wire, replies.map(Value::Array))?;
         let tracked = self.settle::<Stored>(wire, Ok(caching));
         let value = self.settle(wire, Ok(value))?;
@@ -286,9 +286,8 @@ impl Lane {
         }
     }
 
-    async fn exchange<R: FromReply>(&self, wire: &Wire, command: &Cmd) -> Result<R, Failure> {
-        let mut connection = wire.connection.clone();
-        let reply = connection.send_packed_command(command).await;
+    async fn exchange<R: FromReply>(&self, wire: &mut Wire, command: &Cmd) -> Result<R, Failure> {
+        let reply = wire.connection.send_packed_command(command).await;
         self.settle(wire, reply)
     }
 

@@ -191,9 +191,9 @@ impl RedisStore {
     ///
     /// [`StoreError`] if the server fails or refuses; the lease then ends at its deadline.
     pub async fn release(&self, key: &Key, token: &Token, how: Release) -> Result<(), StoreError> {
-        let (word, retry): (&[u8], _) = match how {
+        let (word, retry): (&[u8], _) = match how.bounded() {
             Release::Abandoned => (b"abandoned", Duration::ZERO),
-            Release::Ended(retry) => (b"ended", bounded(retry)),
+            Release::Ended(retry) => (b"ended", retry),
             Release::Emptied => (b"emptied", Duration::ZERO),
             Release::Withdrawn => (b"withdrawn", Duration::ZERO),
         };
