@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use cache_runtime::test_util::{Event, Miss, events};
+use cache_runtime::test_util::{self, Event, MemoryStore, Miss, Store, events};
 use cache_runtime::{Cache, NotStored, Outcome, Policy, cached, outcome};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -186,7 +186,7 @@ async fn a_failing_origin_yields_old_values_for_exactly_their_span() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_origin_is_asked_once_in_each_interval() {
+async fn a_failing_origin_is_asked_once_in_each_interval_by_the_whole_fleet() {
     const RARELY: Policy = Policy::DEFAULT.retry(Duration::from_secs(10));
 
     #[cached(ttl = 60, key = "rarely:{id}", skip(db), stale_if_error = 3600, policy = RARELY)]
@@ -194,14 +194,17 @@ async fn a_failing_origin_is_asked_once_in_each_interval() {
         db.run().await
     }
 
-    let cache = Cache::memory();
+    // Four processes on one store.
+    let store = Store::Memory(MemoryStore::new(1 << 20));
+    let caches = [(); 4].map(|()| test_util::cache(&store, "test"));
+    let [cache, ..] = &caches;
     let db = Database::default();
     cache.scope(rarely(&db, 1)).await.expect("loaded");
     db.fails(true);
     after(60.0).await;
     let start = Instant::now();
     let mut callers = JoinSet::new();
-    for n in 0..1000_u32 {
+    for (n, cache) in (0..1000_u32).zip(caches.iter().cycle()) {
         let (cache, db) = (cache.clone(), db.clone());
         callers.spawn(async move {
             sleep(Duration::from_millis(100) * n).await;

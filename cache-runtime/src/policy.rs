@@ -55,7 +55,8 @@ pub struct Policy {
     /// Refreshes a fresh value in the background with a probability that grows as its end comes
     /// near, so that callers need not wait for the load. This is the β of XFetch: 1 is the
     /// recommended value, more refreshes earlier, 0 never. Needs `stale_while_revalidate`, which is
-    /// what allows background loads. Default: 0.
+    /// what allows background loads. What a load takes is known of loaded values only, not of those
+    /// written through or `put`. Default: 0.
     pub early_refresh: f64,
     /// With an old value at hand (`stale_if_error`), stop waiting for the load after this; it goes on
     /// in the background. Needs `stale_while_revalidate`, which is what allows background loads.
