@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use cache_runtime::StoreErrorKind;
 use cache_runtime::test_util::{Key, MemoryStore, RedisConfig, RedisStore, Store};
 use support::{RedisServer, briefly, eventually, within};
 use tokio::time::sleep;
@@ -254,9 +255,18 @@ async fn cancelled_calls_never_misdirect_a_reply(store: &Store) {
                 for _ in 0..CALLS {
                     let n = random.below(100);
                     let turns = u32::try_from(random.below(200)).unwrap();
-                    if let Some(reply) = briefly(turns, store.get(&key(n))).await {
-                        assert_eq!(reply, Ok(Some(text(n))));
-                        answered += 1;
+                    match briefly(turns, store.get(&key(n))).await {
+                        Some(Ok(found)) => {
+                            assert_eq!(found, Some(text(n)));
+                            answered += 1;
+                        }
+                        // On a machine so busy that calls are cut off late, that looks like a
+                        // server that hangs.
+                        Some(Err(error)) => {
+                            assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+                            sleep(Duration::from_millis(1)).await;
+                        }
+                        None => {}
                     }
                 }
                 answered
@@ -272,7 +282,8 @@ async fn cancelled_calls_never_misdirect_a_reply(store: &Store) {
         assert!(answered < TASKS * CALLS, "no call was cancelled");
     }
     for n in 0..100 {
-        assert_eq!(store.get(&key(n)).await, Ok(Some(text(n))));
+        let found = eventually("an answer", async || store.get(&key(n)).await.ok());
+        assert_eq!(found.await, Some(text(n)));
     }
 }
 

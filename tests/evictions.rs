@@ -71,6 +71,7 @@ async fn lease(store: &Store, key: &Key) {
         hold: HOUR,
         rejected: None,
         force: false,
+        has_old: false,
     };
     let acquired = store.acquire(key, &request).await.expect("room");
     assert!(matches!(acquired, Acquired::Granted(_)), "{acquired:?}");

@@ -111,6 +111,8 @@ pub struct Acquire {
     pub rejected: Option<Stamp>,
     /// Whatever is there and whoever holds it: a refresh.
     pub force: bool,
+    /// The caller has an old value: it does not try while loads fail ([`LeaseKind::Ended`]).
+    pub has_old: bool,
 }
 
 /// The answer.
@@ -120,7 +122,8 @@ pub enum Acquired {
     Granted(Grant),
     /// There is a fresh value that the caller has not seen: the whole envelope.
     Value(Bytes),
-    /// Somebody else loads ([`LeaseKind::Load`]) or writes ([`LeaseKind::Intent`]).
+    /// Somebody else loads ([`LeaseKind::Load`]) or writes ([`LeaseKind::Intent`]), or it is too
+    /// early to try again ([`LeaseKind::Ended`]).
     Busy {
         /// Which of the two.
         kind: LeaseKind,
@@ -220,7 +223,7 @@ pub(crate) fn acquire(
         if unseen && matches!(age, Some(Age::Fresh { .. })) {
             return (Effect::Nothing, Acquired::Value(envelope.clone()));
         }
-        if let Some(busy) = busy(header, now_ms) {
+        if let Some(busy) = busy(header, now_ms, request.has_old) {
             return (Effect::Nothing, busy);
         }
     }
@@ -232,18 +235,15 @@ pub(crate) fn acquire(
     }
 }
 
-/// Whether somebody's lease or intent stands.
-fn busy(header: &Header, now_ms: u64) -> Option<Acquired> {
+/// Whether somebody's lease or intent stands; for who has an old value, also whether loads fail.
+fn busy(header: &Header, now_ms: u64, has_old: bool) -> Option<Acquired> {
     let lease = envelope::lease_of(header)?;
     let left = lease.deadline_ms.checked_sub(now_ms).filter(|&ms| ms > 0)?;
-    match lease.kind {
-        LeaseKind::Load | LeaseKind::Intent => Some(Acquired::Busy {
-            kind: lease.kind,
-            token: lease.token,
-            left: Duration::from_millis(left.min(MOST_LEFT)),
-        }),
-        LeaseKind::Ended => None,
-    }
+    (lease.kind != LeaseKind::Ended || has_old).then(|| Acquired::Busy {
+        kind: lease.kind,
+        token: lease.token,
+        left: Duration::from_millis(left.min(MOST_LEFT)),
+    })
 }
 
 /// The largest whole number that scripts can count to: a damaged deadline may be any.
@@ -494,7 +494,7 @@ mod tests {
             deadline_ms: u64::MAX,
         };
         let header = envelope::only_lease(TypeIdentity::from_u64(1), &lease);
-        let Some(Acquired::Busy { left, .. }) = busy(&header, 1) else {
+        let Some(Acquired::Busy { left, .. }) = busy(&header, 1, false) else {
             panic!("the lease stands")
         };
         assert_eq!(left, Duration::from_millis(MOST_LEFT));

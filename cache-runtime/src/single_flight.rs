@@ -151,8 +151,10 @@ impl Flight {
         let state = self.state.lock();
         let since = match &state.landing {
             Some(Landing::Value { since, .. }) => Some(*since),
+            // It came to nothing, though its leader may still be loading for itself.
+            Some(_) => return false,
             // A load that has not started yet will start after the call.
-            _ => state.started.map(Since::Loaded),
+            None => state.started.map(Since::Loaded),
         };
         let current = |since| caller.may_share(since, state.token);
         !state.fenced && since.is_none_or(current)

@@ -41,6 +41,7 @@ contract! {
     an_abandoned_lease_is_taken_over_at_once,
     an_ended_load_leaves_word_and_hinders_nobody,
     an_ended_load_leaves_the_old_value_readable,
+    who_has_an_old_value_does_not_try_again_too_soon,
     a_load_that_showed_there_is_no_value_takes_the_old_one_along,
     a_withdrawn_intent_leaves_the_value_as_it_was,
     a_withdrawn_intent_without_a_value_leaves_nothing,
@@ -234,6 +235,7 @@ async fn a_header_full_of_garbage_is_answered(store: &Store) {
         assert!(left > MINUTE, "the key's own end is nearer");
         let forced = Acquire {
             force: true,
+            has_old: false,
             ..request()
         };
         granted(store, &forced).await;
@@ -243,6 +245,7 @@ async fn a_header_full_of_garbage_is_answered(store: &Store) {
 async fn force_goes_over_values_leases_and_intents(store: &Store) {
     let forced = || Acquire {
         force: true,
+        has_old: false,
         ..request()
     };
     filled(store, "old", MINUTE, NONE).await;
@@ -394,6 +397,28 @@ async fn a_load_that_showed_there_is_no_value_takes_the_old_one_along(store: &St
     assert_eq!(stamp(&bytes), None, "there is no value");
     assert!(!fills(store, &grant).await);
     granted(store, &request()).await;
+}
+
+async fn who_has_an_old_value_does_not_try_again_too_soon(store: &Store) {
+    let old = filled(store, "old", MINUTE, NONE).await;
+    let grant = granted(store, &rejecting(old.stamp)).await;
+    released(store, &grant.token, Release::Ended(MINUTE)).await;
+    let content = Acquire {
+        has_old: true,
+        ..rejecting(old.stamp)
+    };
+    let answer = store.acquire(&key("a"), &content).await.unwrap();
+    let Acquired::Busy { kind, token, left } = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!((kind, token), (LeaseKind::Ended, grant.token));
+    assert!(left <= MINUTE && left > MINUTE / 2, "{left:?}");
+    // A refresh asks for itself.
+    let forced = Acquire {
+        force: true,
+        ..content
+    };
+    granted(store, &forced).await;
 }
 
 async fn an_ended_load_leaves_the_old_value_readable(store: &Store) {
@@ -735,6 +760,7 @@ async fn a_lease_in_place_keeps_the_value_for_the_hold(store: &Store) {
     }
     let forced = Acquire {
         force: true,
+        has_old: false,
         ..request()
     };
     granted(store, &forced).await;
@@ -885,6 +911,7 @@ fn request() -> Acquire {
         hold: MINUTE,
         rejected: None,
         force: false,
+        has_old: false,
     }
 }
 
@@ -947,6 +974,7 @@ async fn filled(store: &Store, payload: &str, fresh: Duration, stale: Duration) 
 async fn filled_over(store: &Store, payload: &str, fresh: Duration, stale: Duration) -> Opened {
     let forced = Acquire {
         force: true,
+        has_old: false,
         ..request()
     };
     let grant = granted(store, &forced).await;

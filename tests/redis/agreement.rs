@@ -272,7 +272,12 @@ impl Random {
                 let ended = Release::Ended(self.of(&[SOON, HOUR]));
                 Step::Release(
                     token,
-                    self.of(&[Release::Abandoned, ended, Release::Withdrawn]),
+                    self.of(&[
+                        Release::Abandoned,
+                        ended,
+                        Release::Emptied,
+                        Release::Withdrawn,
+                    ]),
                 )
             }
             (14..=15, _) => Step::Intend(self.request()),
@@ -294,6 +299,7 @@ impl Random {
             hold: HOUR,
             rejected: None,
             force: self.below(6) == 0,
+            has_old: self.below(2) == 0,
         }
     }
 

@@ -30,6 +30,7 @@ mod costs {
         commands.reset().await;
         let forced = Acquire {
             force: true,
+            has_old: false,
             ..request()
         };
         granted(&store, &forced).await;
@@ -117,6 +118,7 @@ mod times {
         lives(&server, HOUR, "a value").await;
         let forced = Acquire {
             force: true,
+            has_old: false,
             ..held.clone()
         };
         let over = granted(&store, &forced).await;
@@ -157,6 +159,7 @@ mod times {
         server.run::<()>(&["PERSIST", "redis:a"]).await;
         let forced = Acquire {
             force: true,
+            has_old: false,
             ..request()
         };
         let grant = granted(&store, &forced).await;
@@ -521,6 +524,7 @@ mod faults {
         server.run::<()>(&["REPLICAOF", "127.0.0.1", "1"]).await;
         let forced = Acquire {
             force: true,
+            has_old: false,
             ..request()
         };
         let how = Release::Abandoned;
@@ -580,6 +584,7 @@ fn request() -> Acquire {
         hold: MINUTE,
         rejected: None,
         force: false,
+        has_old: false,
     }
 }
 

@@ -7,10 +7,13 @@
 mod budget;
 mod early;
 mod engine;
+mod find;
 mod get_or_load;
 mod invalidation;
 mod leased;
+mod load;
 mod sight;
+mod wait;
 
 pub(crate) use budget::Budget;
 pub(crate) use engine::{Engine, Target};

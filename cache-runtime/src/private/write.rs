@@ -160,6 +160,7 @@ impl Write {
                 hold: entry.hold,
                 rejected: None,
                 force: true,
+                has_old: false,
             };
             let engine = &target.engine;
             match Leased::intend(engine, &mut budget, &target.key, &request).await {

@@ -231,6 +231,7 @@ impl Process {
             hold: Duration::ZERO,
             rejected,
             force,
+            has_old: false,
         }
     }
 }

@@ -403,6 +403,7 @@ mod tests {
             hold: MINUTE,
             rejected: None,
             force: false,
+            has_old: false,
         }
     }
 

@@ -123,13 +123,15 @@ impl RedisStore {
         let request = request.bounded();
         let (lease, hold) = (millis(request.lease), millis(request.hold));
         let rejected = request.rejected.map(|stamp| stamp.0);
-        let arguments: [&[u8]; 6] = [
+        let flag = |set: bool| -> &[u8] { if set { b"1" } else { b"0" } };
+        let arguments: [&[u8]; 7] = [
             &envelope::prefix(request.identity),
             &request.token.0,
             lease.as_bytes(),
             hold.as_bytes(),
             rejected.as_ref().map_or(&[], |stamp| stamp),
-            if request.force { b"1" } else { b"0" },
+            flag(request.force),
+            flag(request.has_old),
         ];
         let (answer, connection) = self
             .run::<Answer>(&script::ACQUIRE, key, &arguments)

@@ -7,10 +7,12 @@
 -- ARGV[4]  how long the key is kept, ms, at least as long
 -- ARGV[5]  the stamp of the entry that the caller rejected, 16 bytes, or nothing
 -- ARGV[6]  '1': over anything, else '0'
+-- ARGV[7]  '1': the caller has an old value, and does not try while loads fail, else '0'
 --
 -- Replies  {'granted', now}
 --          {'value', now, envelope}           a fresh one that the caller has not seen
---          {'busy', now, kind, token, left}   somebody loads (1) or writes (2), for `left` ms
+--          {'busy', now, kind, token, left}   somebody loads (1) or writes (2), or the last load
+--                                             failed (3), for `left` ms
 -- Full     the error of the write; the entry is what it was
 local key = KEYS[1]
 local time = redis.call('TIME')
@@ -33,7 +35,8 @@ if #head == 80 and string.sub(head, 1, 12) == ARGV[1] then
       return {'value', now, redis.call('GET', key)}
     end
     local deadline = struct.unpack('<I8', head, 33)
-    if (kind == 1 or kind == 2) and deadline > now then
+    local stands = kind == 1 or kind == 2 or (kind == 3 and ARGV[7] == '1')
+    if stands and deadline > now then
       -- A damaged deadline may be beyond what a reply can say.
       local left = math.min(deadline - now, 9007199254740991)
       return {'busy', now, kind, string.sub(head, 17, 32), left}

@@ -1,0 +1,193 @@
+//! What the store holds, and what it is good for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Engine;
+use super::get_or_load::{Flow, HandedOut, Stage, Step};
+use super::leased::{Asked, Leased};
+use super::sight::{Seen, Sight};
+use crate::codec::TypeIdentity;
+use crate::envelope::Rejected;
+use crate::error::StoreErrorKind;
+use crate::key::Key;
+use crate::lease::{Acquire, Acquired, LeaseKind, Token};
+use crate::observe::{Advice, Event, Miss, NotStored, Outcome};
+use crate::policy::SingleFlight;
+use crate::single_flight::Since;
+use crate::sync::Moment;
+
+impl Flow {
+    pub(super) async fn look_up(
+        &mut self,
+        engine: &Arc<Engine>,
+        key: &Key,
+        identity: TypeIdentity,
+    ) -> Option<Step> {
+        if engine.unconfirmed.covers(key) {
+            engine.confirm_in_background();
+            return self.missed(Miss::Unconfirmed);
+        }
+        let since = Since::Stored(Moment::now());
+        match self.budget.spend(engine.store.get(key)).await {
+            Err(error) => self.missed(Miss::Store(error.kind())),
+            Ok(None) => {
+                self.seen = Seen::default();
+                self.missed(Miss::Absent)
+            }
+            Ok(Some(envelope)) => self.look_at(&envelope, since, key, identity, Outcome::Hit),
+        }
+    }
+
+    /// What an envelope from the store is good for.
+    pub(super) fn look_at(
+        &mut self,
+        envelope: &Bytes,
+        since: Since,
+        key: &Key,
+        identity: TypeIdentity,
+        outcome: Outcome,
+    ) -> Option<Step> {
+        let now = self.call.engine.store.now(key);
+        let (seen, sight) = Seen::look(envelope, key, identity, now);
+        self.seen = seen;
+        let found = |payload, outcome| HandedOut {
+            payload,
+            outcome,
+            since,
+        };
+        match sight {
+            Err(rejected) => self.missed(Miss::Rejected(rejected)),
+            Ok(Sight::Fresh { payload, left }) => {
+                let early = self.call.detachable
+                    && self.seen.is_due_early(left, self.call.policy.early_refresh);
+                self.serve(found(payload, outcome), early, key, identity)
+            }
+            Ok(Sight::Stale { payload, by }) if by < self.call.stale.while_revalidate => {
+                self.serve(found(payload, Outcome::Stale), true, key, identity)
+            }
+            Ok(Sight::Stale { payload, by }) if by < self.call.stale.if_error => {
+                if self.seen.is_throttled(now) {
+                    let found = found(payload, Outcome::StaleIfError);
+                    return self.serve(found, false, key, identity);
+                }
+                self.old = Some(payload);
+                self.missed(Miss::Expired)
+            }
+            Ok(Sight::Stale { .. } | Sight::Dead) => self.missed(Miss::Expired),
+        }
+    }
+
+    /// Serves what was found, and refreshes it in the background if nobody else does.
+    pub(super) fn serve(
+        &mut self,
+        found: HandedOut,
+        refresh: bool,
+        key: &Key,
+        identity: TypeIdentity,
+    ) -> Option<Step> {
+        let engine = &self.call.engine;
+        let due = refresh
+            && self.call.detachable
+            && self.lead.is_none()
+            && !self.seen.is_busy(engine.store.now(key));
+        let lead = due.then(|| engine.flights.background(key, identity));
+        match lead.flatten() {
+            Some(lead) => {
+                self.stage = Stage::Serve(found);
+                Some(Step::Detach(self.detach(lead)))
+            }
+            None => Some(self.hand_out(found)),
+        }
+    }
+
+    pub(super) fn missed(&mut self, miss: Miss) -> Option<Step> {
+        self.record(Event::Missed(miss));
+        match miss {
+            // It did answer: there is something that is overwritten.
+            Miss::Store(StoreErrorKind::WrongType) => {}
+            Miss::Store(kind) => {
+                self.unanswered = true;
+                self.unleased = NotStored::Store(kind);
+            }
+            Miss::Unconfirmed => {
+                self.hidden = true;
+                self.unanswered = true;
+                self.unleased = NotStored::Unconfirmed;
+            }
+            Miss::Rejected(Rejected::OtherType) => {
+                self.call.stats.advise(Advice::OtherType, || {
+                    "the entry under this key holds another type: if two functions share the \
+                     template, give each its own; after a deploy that changed the type this is \
+                     expected once per entry"
+                        .to_owned()
+                });
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Asks for the lease. Leaves the stage at what comes next.
+    pub(super) async fn acquire(
+        &mut self,
+        engine: &Arc<Engine>,
+        key: &Key,
+        identity: TypeIdentity,
+        force: bool,
+    ) -> Option<Step> {
+        let request = Acquire {
+            token: Token::random(),
+            identity,
+            lease: self.call.policy.lease,
+            hold: self.call.hold,
+            rejected: self.seen.stamp(),
+            force,
+            has_old: self.old.is_some() || self.detached,
+        };
+        let since = Since::Stored(Moment::now());
+        self.stage = Stage::Load;
+        match Leased::acquire(engine, &mut self.budget, key, &request).await {
+            Ok(Asked::Granted(leased)) => {
+                self.record(Event::Leased);
+                self.leased = Some(leased);
+                None
+            }
+            Ok(Asked::Other(Acquired::Value(envelope))) => {
+                // If it is of no use, it is rejected and leased the next time.
+                self.stage = Stage::Acquire { force: false };
+                self.look_at(&envelope, since, key, identity, Outcome::Hit)
+            }
+            Ok(Asked::Other(Acquired::Busy { kind, token, .. })) => {
+                if kind == LeaseKind::Ended
+                    && let Some(old) = self.old.take()
+                {
+                    self.stage = Stage::Serve(self.salvaged(old));
+                    return None;
+                }
+                let fleet = self.call.policy.single_flight == SingleFlight::Fleet;
+                if fleet && kind == LeaseKind::Load && !self.again {
+                    self.stage = Stage::Watch(token);
+                }
+                None
+            }
+            Ok(Asked::Other(Acquired::Granted(_))) => None,
+            Err(error) => {
+                self.unleased = NotStored::Store(error.kind());
+                self.advise(&error);
+                None
+            }
+        }
+    }
+
+    /// What was handed out last is of no use to this caller.
+    pub(crate) fn undecodable(&mut self) {
+        if self.handed_out.take().is_some() {
+            self.record(Event::Missed(Miss::Undecodable));
+            if self.lead.is_some() && self.leased.is_none() {
+                self.stage = Stage::Acquire { force: false };
+            }
+        }
+    }
+}

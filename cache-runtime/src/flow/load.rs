@@ -1,0 +1,203 @@
+//! The load, and what comes of it: a value that is stored and shared, an error, an old value.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::Engine;
+use super::get_or_load::{Flow, HandedOut};
+use super::leased::Leased;
+use crate::call::{Loading, Run};
+use crate::error::{StoreError, StoreErrorKind};
+use crate::key::Key;
+use crate::lease::Release;
+use crate::observe::{Advice, Bypass, Event, NotStored, Outcome};
+use crate::rules::Verdict;
+use crate::single_flight::{Landing, Lead, SharedError};
+
+impl Flow {
+    pub(super) fn start(&mut self, engine: &Arc<Engine>, key: Key, lead: Lead) -> Run {
+        self.record(Event::Load);
+        let token = self.leased.as_ref().map(Leased::token);
+        self.started = Some((Instant::now(), lead.start(token)));
+        self.lead = Some(lead);
+        let policy = &self.call.policy;
+        let upkeep = self
+            .leased
+            .as_ref()
+            .and_then(|leased| leased.upkeep(policy.lease, policy.timeout));
+        Loading::new(engine.id(), key).run(upkeep)
+    }
+
+    /// Whether the load goes on in the background if it takes too long.
+    pub(super) fn may_detach(&self) -> bool {
+        self.call.detachable
+            && self.old.is_some()
+            && self.leased.is_some()
+            && self.call.policy.soft_timeout.is_some()
+    }
+
+    /// The load as a flow of its own.
+    pub(super) fn detach(&mut self, lead: Lead) -> Box<Self> {
+        self.record(Event::Detached);
+        Box::new(Self {
+            control: None,
+            lead: Some(lead),
+            leased: self.leased.take(),
+            seen: self.seen,
+            again: true,
+            detached: true,
+            ..Self::new(self.call.clone())
+        })
+    }
+
+    /// The payload handed out last has been decoded: the call is over.
+    pub(crate) fn served(&mut self) {
+        if let Some(HandedOut {
+            payload,
+            outcome,
+            since,
+        }) = self.handed_out.take()
+        {
+            if let Some(lead) = self.lead.take() {
+                lead.land(Landing::Value { payload, since });
+            }
+            self.end(outcome);
+        }
+    }
+
+    /// Another caller's error has been returned: the call is over.
+    pub(crate) fn shared_failure(&mut self) {
+        self.end(Outcome::Joined);
+    }
+
+    /// The origin has returned a value.
+    ///
+    /// The waiters get it at once, the store within what is left of the budget.
+    pub(crate) async fn loaded(&mut self, verdict: Verdict) {
+        let Some(lead) = self.lead.take() else {
+            return;
+        };
+        let outcome = match self.fill(&lead, verdict).await {
+            Ok(()) => {
+                self.record(Event::Filled);
+                Outcome::Loaded
+            }
+            Err(reason) => {
+                lead.land(Landing::Nothing);
+                if let Some(leased) = self.leased.take() {
+                    leased.end(&mut self.budget, Release::Emptied).await;
+                }
+                Outcome::NotStored(reason)
+            }
+        };
+        self.end(outcome);
+    }
+
+    pub(super) async fn fill(&mut self, lead: &Lead, verdict: Verdict) -> Result<(), NotStored> {
+        let encoded = match verdict {
+            Verdict::Store(encoded) => encoded,
+            Verdict::Leave(reason) => return Err(reason),
+            Verdict::Refuse(error) => {
+                let advice = || format!("a value is not stored: {error}");
+                self.call.stats.advise(Advice::Refused, advice);
+                return Err(NotStored::Refused);
+            }
+        };
+        let (Ok((key, identity)), Some((started, since))) = (&self.call.at, self.started) else {
+            return Err(NotStored::Refused);
+        };
+        let engine = &self.call.engine;
+        let encoded = encoded.jittered(self.call.policy.jitter);
+        let sealed = engine.seal(encoded, key, *identity, started.elapsed());
+        let payload = sealed.payload;
+        lead.land(Landing::Value { payload, since });
+        if sealed.envelope.len() > engine.value_limit {
+            let size = sealed.envelope.len();
+            let limit = engine.value_limit;
+            self.call.stats.advise(Advice::TooLarge, || {
+                format!(
+                    "a value of {size} bytes is over the limit of {limit} and is not stored: \
+                     cache a smaller part of it, or raise `Cache::builder().value_limit(…)`"
+                )
+            });
+            return Err(NotStored::TooLarge);
+        }
+        if engine.unconfirmed.covers(key) {
+            return Err(NotStored::Unconfirmed);
+        }
+        let Some(leased) = self.leased.take() else {
+            return Err(self.unleased);
+        };
+        match leased
+            .fill(&mut self.budget, sealed.envelope, sealed.ttl)
+            .await
+        {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(NotStored::Fenced),
+            Err(error) => {
+                self.advise(&error);
+                Err(NotStored::Store(error.kind()))
+            }
+        }
+    }
+
+    /// The origin has failed; `error` if it can be shared. Hands out the old value, if there is one
+    /// that may be served instead.
+    pub(crate) async fn failed(&mut self, error: Option<SharedError>) -> Option<Bytes> {
+        if let Some(lead) = self.lead.take() {
+            lead.land(Landing::Failed(error));
+        }
+        if let Some(leased) = self.leased.take() {
+            let retry = Release::Ended(self.call.policy.retry);
+            leased.end(&mut self.budget, retry).await;
+        }
+        let old = self.old.take()?;
+        self.record(Event::Failed);
+        self.handed_out = Some(self.salvaged(old.clone()));
+        Some(old)
+    }
+
+    /// There is no old value that would do: the call ends with the origin's error.
+    pub(crate) fn gave_nothing(&mut self) {
+        self.end(Outcome::NotStored(NotStored::Failed));
+    }
+
+    /// The origin has returned; the cache had no part in it.
+    pub(crate) fn bypassed(&mut self, reason: Bypass) {
+        self.end(Outcome::Bypassed(reason));
+    }
+
+    pub(super) fn advise(&self, error: &StoreError) {
+        // Outages are reported where they begin and end.
+        let outage = [StoreErrorKind::Unavailable, StoreErrorKind::Timeout];
+        if !outage.contains(&error.kind()) {
+            let advice = || format!("the store does not take values: {error}");
+            self.call.stats.advise(Advice::Store(error.kind()), advice);
+        }
+    }
+
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        if self.detached {
+            if outcome == Outcome::NotStored(NotStored::Failed) {
+                self.record(Event::Failed);
+            }
+            return;
+        }
+        self.record(Event::Ended(outcome));
+        tracing::debug!(
+            target: "cache",
+            function = self.call.stats.name(),
+            key = self.call.at.as_ref().map_or("", |(key, _)| key.as_str()),
+            outcome = %outcome,
+        );
+    }
+
+    pub(super) fn record(&self, event: Event) {
+        self.call.stats.count(event);
+        if let Some(control) = &self.control {
+            control.record(event);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Waiting for somebody else's load: of this process, or of another.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::Engine;
+use super::get_or_load::{Flow, HandedOut, Stage, Step};
+use super::sight::{Seen, Sight};
+use crate::codec::TypeIdentity;
+use crate::key::Key;
+use crate::lease::Token;
+use crate::observe::{Event, Outcome};
+use crate::resilience::backoff::{Backoff, random};
+use crate::single_flight::{Landing, Since, Waiter};
+use crate::sync::Moment;
+
+/// The pauses between two looks at an entry that another process loads: where the store tells of
+/// changes, looking is for the case that it did not, and otherwise it is all there is.
+const TOLD: Backoff = Backoff {
+    first: Duration::from_millis(40),
+    cap: Duration::from_millis(500),
+};
+const UNTOLD: Backoff = Backoff {
+    first: Duration::from_millis(10),
+    cap: Duration::from_millis(100),
+};
+
+impl Flow {
+    /// Waits for a landing. However many leaders go away one after another, the waits for them
+    /// together are no longer than `wait`.
+    pub(super) async fn wait(&mut self, flight: &Waiter) -> Result<Landing, Elapsed> {
+        if Handle::try_current().is_err() {
+            // Without timers nobody could stop waiting.
+            return Ok(Landing::Nothing);
+        }
+        let soft = self.old.as_ref().and(self.call.policy.soft_timeout);
+        let wait = soft.map_or(self.call.policy.wait, |soft| {
+            soft.min(self.call.policy.wait)
+        });
+        match self.patience.or_else(|| Instant::now().checked_add(wait)) {
+            Some(patience) => {
+                self.patience = Some(patience);
+                timeout_at(patience, flight.landed()).await
+            }
+            // Longer than the clock counts.
+            None => Ok(flight.landed().await),
+        }
+    }
+
+    /// Waits until the lease of another process has come to something. Leaves the stage at what
+    /// comes next.
+    pub(super) async fn watch(
+        &mut self,
+        engine: &Arc<Engine>,
+        key: &Key,
+        identity: TypeIdentity,
+        mut token: Token,
+    ) -> Option<Step> {
+        if let Some(lead) = &self.lead {
+            lead.delay();
+        }
+        let policy = self.call.policy;
+        // A little less than the waiters of this process wait for us.
+        let wait = self.seen.patience().unwrap_or(policy.wait);
+        let wait = wait.min(policy.wait - policy.wait / 8);
+        let patience = self.patience.or_else(|| Instant::now().checked_add(wait));
+        self.patience = patience;
+        self.stage = Stage::Acquire { force: false };
+        let mut switched = false;
+        for attempt in 0.. {
+            let since = Since::Stored(Moment::now());
+            let read = timeout(policy.timeout, engine.store.get_watched(key)).await;
+            let Ok(Ok((found, mut change))) = read else {
+                self.record(Event::GaveUp);
+                self.stage = Stage::Load;
+                return None;
+            };
+            let Some(envelope) = found else {
+                // Deleted. Whoever asks first loads.
+                self.seen = Seen::default();
+                return None;
+            };
+            let now = engine.store.now(key);
+            let (seen, sight) = Seen::look(&envelope, key, identity, now);
+            self.seen = seen;
+            let stale = self.call.stale.while_revalidate;
+            match sight {
+                Ok(Sight::Fresh { payload, .. }) => {
+                    return Some(self.hand_out(HandedOut {
+                        payload,
+                        outcome: Outcome::Joined,
+                        since,
+                    }));
+                }
+                Ok(Sight::Stale { payload, by }) if by < stale => {
+                    return Some(self.hand_out(HandedOut {
+                        payload,
+                        outcome: Outcome::Stale,
+                        since,
+                    }));
+                }
+                _ => {}
+            }
+            let failing = seen.is_throttled(now);
+            if seen.has_ended(token) || failing && self.old.is_some() {
+                return self.left_alone(failing);
+            }
+            match seen.load_token().filter(|_| seen.is_busy(now)) {
+                Some(current) if current == token => {}
+                // Deleted or taken over, and leased by another caller already: that one is waited
+                // for, but none after it.
+                Some(current) if !mem::replace(&mut switched, true) => token = current,
+                Some(_) => {
+                    self.again = true;
+                    return None;
+                }
+                // Given up, or not renewed: whoever asks first takes over.
+                None => return None,
+            }
+            let rest = patience.map(|patience| patience.saturating_duration_since(Instant::now()));
+            let pause = match change.is_told() {
+                true => TOLD.wait(attempt, random()),
+                false => UNTOLD.wait(attempt, random()),
+            };
+            if rest.is_some_and(|rest| rest.is_zero()) {
+                break;
+            }
+            let pause = pause.min(seen.left(now)).min(rest.unwrap_or(pause));
+            let _ = timeout(pause, change.happened()).await;
+        }
+        self.record(Event::GaveUp);
+        self.again = true;
+        None
+    }
+
+    /// The load waited for has ended without a value: everyone loads at once, never one after
+    /// another. But who has an old value, while loads fail, is content with that.
+    pub(super) fn left_alone(&mut self, failing: bool) -> Option<Step> {
+        self.stage = Stage::Load;
+        if let Some(lead) = &self.lead {
+            lead.land(match failing {
+                true => Landing::Failed(None),
+                false => Landing::Nothing,
+            });
+        }
+        let old = self.old.take_if(|_| failing)?;
+        let old = self.salvaged(old);
+        Some(self.hand_out(old))
+    }
+
+    /// The old value, for a caller that has waited for the new one long enough.
+    pub(super) fn impatient(&mut self) -> Option<HandedOut> {
+        self.call.policy.soft_timeout?;
+        let old = self.old.take()?;
+        Some(HandedOut {
+            outcome: Outcome::Stale,
+            ..self.salvaged(old)
+        })
+    }
+
+    pub(super) fn salvaged(&self, payload: Bytes) -> HandedOut {
+        HandedOut {
+            payload,
+            outcome: Outcome::StaleIfError,
+            since: Since::Stored(self.called),
+        }
+    }
+}
