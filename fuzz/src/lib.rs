@@ -7,7 +7,8 @@
 
 use bytes::Bytes;
 use cache_runtime::test_util::{
-    Meta, Rejected, Spans, TypeIdentity, open, seal, start, type_identity,
+    Acquire, Acquired, Key, MemoryStore, Meta, Rejected, Release, Spans, Stamp, Token, TypeIdentity,
+    lease, open, seal, stamp, start, type_identity,
 };
 use cache_runtime::{Bincode, Codec, CodecErrorKind, Json, MessagePack, Postcard};
 use serde::de::DeserializeOwned;
@@ -52,6 +53,61 @@ pub fn open_envelope(data: &[u8]) {
     if let Ok(opened) = open(&Bytes::from(flipped), KEY, identity) {
         assert_eq!(opened.payload, data, "bit {bit}");
         assert_eq!(opened.meta.spans, meta.spans, "bit {bit}");
+    }
+}
+
+/// Whatever an entry holds, a lease that is granted stands until something else happens to it, and
+/// nothing panics.
+pub fn decide_leases(data: &[u8]) {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let identity = TypeIdentity::from_u64(7);
+    let value = seal(start(), KEY, identity, &meta(data));
+    // Bytes of the fuzzer's own, and a header of the right type with the rest of its own.
+    let raw = Bytes::copy_from_slice(data);
+    let mut begun = value.to_vec();
+    let from = begun.len().min(data.len());
+    begun[12..from.max(12)].copy_from_slice(&data[12.min(from)..from]);
+    for entry in [raw, Bytes::from(begun)] {
+        let found = stamp(&entry);
+        let request = |seen: Option<Stamp>, force| Acquire {
+            token: Token::random(),
+            identity,
+            lease: MINUTE,
+            hold: MINUTE,
+            rejected: seen,
+            force,
+            has_old: data.len() % 2 == 0,
+        };
+        for release in [
+            Release::Abandoned,
+            Release::Ended(MINUTE),
+            Release::Emptied,
+            Release::Withdrawn,
+        ] {
+            let store = MemoryStore::new(1 << 20);
+            let key = Key::raw("fuzz", "k");
+            let put = || store.put(&key, entry.clone(), MINUTE).expect("there is room");
+            put();
+            if let Ok(Acquired::Granted(grant)) = store.acquire(&key, &request(found, false)) {
+                assert!(store.renew(&key, &grant, MINUTE));
+                store.release(&key, &grant.token, release);
+                assert!(!store.renew(&key, &grant, MINUTE) || release == Release::Abandoned);
+            }
+            let forced = store.acquire(&key, &request(None, true));
+            let Ok(Acquired::Granted(grant)) = forced else {
+                panic!("a refresh is refused: {forced:?}")
+            };
+            assert!(store.fill(&key, &grant, &value, MINUTE).expect("there is room"));
+            assert_eq!(lease(&store.get(&key).expect("filled")), None);
+            put();
+            let intent = store.intend(&key, &request(None, false));
+            assert!(store.commit(&key, &intent.expect("there is room"), &value, MINUTE));
+            put();
+            store.expire(&key);
+            store.hold_off(&key, identity, MINUTE);
+            let held = store.acquire(&key, &request(found, false));
+            assert!(matches!(held, Ok(Acquired::Busy { .. })), "{held:?}");
+        }
     }
 }
 
