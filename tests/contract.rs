@@ -227,16 +227,25 @@ async fn a_thousand_callers_get_their_own(store: &Store) {
 async fn operations_on_a_key_stay_in_order(store: &Store) {
     store.ping().await.unwrap();
     for round in 0..20 {
+        // A new turn of the scheduler: it makes a task that has done much wait before it sends.
+        tokio::task::yield_now().await;
         let name = key(round);
-        let mut puts: Vec<_> = (0..20)
+        let puts: Vec<_> = (0..20)
             .map(|n| Box::pin(store.put(&name, text(n), MINUTE)))
             .collect();
-        for put in &mut puts {
+        let mut unread = Vec::new();
+        for mut put in puts {
             // The first poll sends the command, and none waits for its reply.
-            briefly(0, put.as_mut()).await;
+            if briefly(0, put.as_mut()).await.is_none() {
+                unread.push(put);
+            }
         }
         let last = within("a get behind the puts", store.get(&name)).await;
         assert_eq!(last, Ok(Some(text(19))));
+        // Dropped unread after a while, they would count as unanswered.
+        for put in unread {
+            assert_eq!(within("a put", put).await, Ok(()));
+        }
     }
 }
 
@@ -256,16 +265,13 @@ async fn cancelled_calls_never_misdirect_a_reply(store: &Store) {
                     let n = random.below(100);
                     let turns = u32::try_from(random.below(200)).unwrap();
                     match briefly(turns, store.get(&key(n))).await {
-                        Some(Ok(found)) => {
-                            assert_eq!(found, Some(text(n)));
+                        Some(Ok(value)) => {
+                            assert_eq!(value, Some(text(n)));
                             answered += 1;
                         }
-                        // On a machine so busy that calls are cut off late, that looks like a
-                        // server that hangs.
-                        Some(Err(error)) => {
-                            assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-                            sleep(Duration::from_millis(1)).await;
-                        }
+                        // On a loaded machine calls are dropped so late that they count as
+                        // unanswered, and the store is left alone for a moment.
+                        Some(Err(error)) => assert_eq!(error.kind(), StoreErrorKind::Unavailable),
                         None => {}
                     }
                 }
@@ -282,8 +288,8 @@ async fn cancelled_calls_never_misdirect_a_reply(store: &Store) {
         assert!(answered < TASKS * CALLS, "no call was cancelled");
     }
     for n in 0..100 {
-        let found = eventually("an answer", async || store.get(&key(n)).await.ok());
-        assert_eq!(found.await, Some(text(n)));
+        let value = eventually("the store answers", async || store.get(&key(n)).await.ok());
+        assert_eq!(value.await, Some(text(n)));
     }
 }
 

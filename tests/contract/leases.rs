@@ -11,6 +11,8 @@ use super::*;
 
 const SOON: Duration = Duration::from_millis(1);
 const NONE: Duration = Duration::ZERO;
+/// Long enough for a few operations on a loaded machine, and short enough to wait for.
+const A_WHILE: Duration = Duration::from_secs(1);
 
 contract! {
     an_absent_entry_is_leased_and_the_next_caller_hears_by_whom,
@@ -549,8 +551,7 @@ async fn an_intent_on_what_is_no_envelope_replaces_it(store: &Store) {
 /// A value that was never stamped is as fresh as its key is alive.
 async fn an_intent_does_not_lengthen_the_life_of_a_value(store: &Store) {
     let envelope = sealed("put", ours(), MINUTE, NONE);
-    let brief = Duration::from_millis(50);
-    store.put(&key("a"), envelope, brief).await.unwrap();
+    store.put(&key("a"), envelope, A_WHILE).await.unwrap();
     store.intend(&key("a"), &request()).await.unwrap();
     eventually("the value dies", async || {
         store.get(&key("a")).await.unwrap().is_none().then_some(())
@@ -753,9 +754,8 @@ async fn a_lease_alone_lives_as_long_as_the_hold(store: &Store) {
 
 async fn a_lease_in_place_keeps_the_value_for_the_hold(store: &Store) {
     let envelope = sealed("put", ours(), MINUTE, NONE);
-    let brief = Duration::from_millis(200);
     for name in ["a", "b"] {
-        let put = store.put(&key(name), envelope.clone(), brief).await;
+        let put = store.put(&key(name), envelope.clone(), A_WHILE).await;
         assert_eq!(put, Ok(()));
     }
     let forced = Acquire {
@@ -780,10 +780,9 @@ async fn a_lease_in_place_keeps_the_value_for_the_hold(store: &Store) {
 }
 
 async fn a_renewal_keeps_the_key_as_long_as_the_lease(store: &Store) {
-    let brief = Duration::from_millis(200);
     let asked = || Acquire {
-        lease: brief,
-        hold: brief,
+        lease: A_WHILE,
+        hold: A_WHILE,
         ..request()
     };
     let grant = granted(store, &asked()).await;
@@ -848,8 +847,7 @@ async fn watchers_of_what_is_absent_hear_of_its_coming(store: &Store) {
 }
 
 async fn watchers_hear_of_the_end_of_an_entry(store: &Store) {
-    let brief = Duration::from_millis(50);
-    store.put(&key("a"), text("7"), brief).await.unwrap();
+    store.put(&key("a"), text("7"), A_WHILE).await.unwrap();
     let (_, mut watch) = store.get_watched(&key("a")).await.unwrap();
     within("the end of an entry", watch.happened()).await;
     assert_eq!(store.get(&key("a")).await, Ok(None));
