@@ -444,3 +444,25 @@ async fn a_write_that_is_given_up_before_it_began_leaves_no_intent() {
         (4, Outcome::Loaded)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_takes_longer_than_its_value_lives_is_stored() {
+    #[cached(ttl = 1, key = "costly:{id}", skip(row))]
+    async fn costly(row: &Row, id: u64) -> usize {
+        for _ in 0..5 {
+            row.read().await;
+        }
+        row.runs()
+    }
+
+    let [one, other] = processes();
+    let row = Row::default();
+    assert_eq!(
+        one.scope(outcome(costly(&row, 1))).await,
+        (5, Outcome::Loaded)
+    );
+    assert_eq!(
+        other.scope(outcome(costly(&row, 1))).await,
+        (5, Outcome::Hit)
+    );
+}

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::leased::{Asked, Leased};
+use super::leased::{Asked, LONGEST, Leased};
 use super::sight::{Seen, Sight};
 use super::{Budget, Engine};
 use crate::call::{Control, Loading, Mode, Run};
@@ -549,11 +549,14 @@ impl Flow {
         identity: TypeIdentity,
         force: bool,
     ) -> Option<Step> {
+        let lease = self.call.policy.lease;
         let request = Acquire {
             token: Token::random(),
             identity,
-            lease: self.call.policy.lease,
-            hold: self.call.hold,
+            lease,
+            // A load may take longer than its value lives, and the embedded store is not told that
+            // it goes on.
+            hold: self.call.hold.max(lease.saturating_mul(LONGEST)),
             rejected: self.seen.stamp(),
             force,
         };
