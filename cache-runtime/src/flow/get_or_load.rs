@@ -421,6 +421,11 @@ impl Flow {
         }
     }
 
+    /// How long to wait for another caller's load with an old value at hand.
+    fn soft_timeout(&self) -> Option<Duration> {
+        self.old.as_ref().and(self.call.policy.soft_timeout)
+    }
+
     /// The old value, for a caller that has waited for the new one long enough.
     fn impatient(&mut self) -> Option<HandedOut> {
         self.call.policy.soft_timeout?;
@@ -605,6 +610,7 @@ impl Flow {
         // A little less than the waiters of this process wait for us.
         let wait = self.seen.patience().unwrap_or(policy.wait);
         let wait = wait.min(policy.wait - policy.wait / 8);
+        let wait = self.soft_timeout().map_or(wait, |soft| soft.min(wait));
         let patience = self.patience.or_else(|| Instant::now().checked_add(wait));
         self.patience = patience;
         self.stage = Stage::Acquire { force: false };
@@ -671,7 +677,11 @@ impl Flow {
         }
         self.record(Event::GaveUp);
         self.again = true;
-        None
+        let old = self.impatient()?;
+        self.stage = Stage::Alone;
+        // Those who wait for this call may have no old value, or more patience.
+        self.lead = None;
+        Some(self.hand_out(old))
     }
 
     /// The load waited for has ended without a value: everyone loads at once, never one after
@@ -696,8 +706,7 @@ impl Flow {
             // Without timers nobody could stop waiting.
             return Ok(Landing::Nothing);
         }
-        let soft = self.old.as_ref().and(self.call.policy.soft_timeout);
-        let wait = soft.map_or(self.call.policy.wait, |soft| {
+        let wait = self.soft_timeout().map_or(self.call.policy.wait, |soft| {
             soft.min(self.call.policy.wait)
         });
         match self.patience.or_else(|| Instant::now().checked_add(wait)) {
