@@ -442,3 +442,43 @@ async fn an_entry_says_that_it_is_expired() {
         })
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_has_an_old_value_waits_only_so_long_for_another_process() {
+    const SOFT: Policy = Policy::DEFAULT.soft_timeout(Duration::from_millis(100));
+
+    #[cached(
+        ttl = 60,
+        key = "soft:{id}",
+        skip(db),
+        stale_while_revalidate = 1,
+        stale_if_error = 3600,
+        policy = SOFT
+    )]
+    async fn soft(db: &Database, id: u64) -> Result<usize, Down> {
+        db.run().await
+    }
+
+    let store = Store::Memory(MemoryStore::new(1 << 20));
+    let [one, other] = [(); 2].map(|()| test_util::cache(&store, "test"));
+    let db = Database::default();
+    assert_eq!(one.scope(soft(&db, 1)).await, Ok(1));
+    after(61.0).await;
+    let loads = tokio::spawn({
+        let (one, db) = (one.clone(), db.clone());
+        async move { one.scope(outcome(soft(&db, 1))).await }
+    });
+    after(0.01).await;
+    let start = Instant::now();
+    let mut callers = JoinSet::new();
+    for _ in 0..10 {
+        let (other, db) = (other.clone(), db.clone());
+        callers.spawn(async move { other.scope(outcome(soft(&db, 1))).await });
+    }
+    assert_eq!(callers.join_all().await, vec![(Ok(1), Outcome::Stale); 10]);
+    assert_eq!(start.elapsed(), Duration::from_millis(100));
+    assert_eq!(loads.await.expect("it ends"), (Ok(1), Outcome::Stale));
+    after(1.0).await;
+    assert_eq!(other.scope(outcome(soft(&db, 1))).await.1, Outcome::Hit);
+    assert_eq!(db.runs(), 2);
+}

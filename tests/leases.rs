@@ -444,3 +444,47 @@ async fn a_write_that_is_given_up_before_it_began_leaves_no_intent() {
         (4, Outcome::Loaded)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_takes_longer_than_its_value_lives_is_stored() {
+    #[cached(ttl = 1, key = "costly:{id}", skip(row))]
+    async fn costly(row: &Row, id: u64) -> usize {
+        for _ in 0..5 {
+            row.read().await;
+        }
+        row.runs()
+    }
+
+    let [one, other] = processes();
+    let row = Row::default();
+    assert_eq!(
+        one.scope(outcome(costly(&row, 1))).await,
+        (5, Outcome::Loaded)
+    );
+    assert_eq!(
+        other.scope(outcome(costly(&row, 1))).await,
+        (5, Outcome::Hit)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_load_takes_is_not_known_from_a_value_that_was_put() {
+    #[cached(ttl = 60, key = "put:{id}", skip(row), stale_if_error = 3600)]
+    async fn fallible(row: &Row, id: u64) -> Result<usize, Unreadable> {
+        Ok(row.read().await)
+    }
+
+    let caches: [Cache; 4] = processes();
+    let [one, ..] = &caches;
+    let row = Row::default();
+    let put = one.scope(async { fallible_entry(1).put(&7).await }).await;
+    put.expect("the embedded store confirms");
+    sleep(60 * SECOND).await;
+    let mut callers = JoinSet::new();
+    for cache in &caches {
+        let (cache, row) = (cache.clone(), row.clone());
+        callers.spawn(async move { cache.scope(outcome(fallible(&row, 1))).await.1 });
+    }
+    let outcomes = callers.join_all().await;
+    assert_eq!(row.runs(), 1, "{outcomes:?}");
+}

@@ -514,3 +514,36 @@ async fn a_deletion_overtakes_no_fill_while_the_connection_is_being_made() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn a_write_that_came_to_nothing_holds_its_entry_off() {
+    const LAGGING: Policy = Policy::DEFAULT.hold_off(Duration::from_secs(60));
+
+    #[cached(ttl = 300, key = "lagging:{id}", policy = LAGGING)]
+    async fn lagging(id: u64) -> u64 {
+        id
+    }
+
+    /// The entry goes while the body runs.
+    #[updates(lagging(id))]
+    async fn set(id: u64) -> u64 {
+        let deleted = lagging_entry(id).invalidate().await;
+        deleted.expect("the server confirms");
+        id
+    }
+
+    let server = RedisServer::start().await;
+    let cache = cache_at(&server.url()).await;
+    cache
+        .scope(async {
+            for id in 0..20 {
+                set(id).await;
+                let settled = async || (Cache::current().stats().unconfirmed == 0).then_some(());
+                eventually("nothing is left to be deleted", settled).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let (_, how) = outcome(lagging(id)).await;
+                assert_eq!(how, Outcome::NotStored(NotStored::Leased), "{id}");
+            }
+        })
+        .await;
+}

@@ -197,8 +197,9 @@ impl Engine {
             let commit = self.store.commit(key, &grant, sealed.envelope, sealed.ttl);
             let stored = budget.spend(commit).await?;
             self.flights.fence(key);
+            // Stored or deleted, it is confirmed; a repetition would end the hold-off below.
+            write.acknowledge();
             if stored || target.hold_off.is_zero() {
-                write.acknowledge();
                 return Ok(());
             }
         }

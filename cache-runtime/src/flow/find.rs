@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Engine;
 use super::get_or_load::{Flow, HandedOut, Stage, Step};
-use super::leased::{Asked, Leased};
+use super::leased::{Asked, LONGEST, Leased};
 use super::sight::{Seen, Sight};
 use crate::codec::TypeIdentity;
 use crate::envelope::Rejected;
@@ -137,11 +137,14 @@ impl Flow {
         identity: TypeIdentity,
         force: bool,
     ) -> Option<Step> {
+        let lease = self.call.policy.lease;
         let request = Acquire {
             token: Token::random(),
             identity,
-            lease: self.call.policy.lease,
-            hold: self.call.hold,
+            lease,
+            // A load may take longer than its value lives, and the embedded store is not told that
+            // it goes on.
+            hold: self.call.hold.max(lease.saturating_mul(LONGEST)),
             rejected: self.seen.stamp(),
             force,
             has_old: self.old.is_some() || self.detached,

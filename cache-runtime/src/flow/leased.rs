@@ -15,7 +15,7 @@ use crate::lease::{Acquire, Acquired, Grant, Release, Token};
 
 /// A lease lives for at most this many times its length: a load that hangs must not keep its key
 /// for ever.
-const LONGEST: u32 = 60;
+pub(super) const LONGEST: u32 = 60;
 
 /// A lease or an intent that was asked for. Dropped, it is given up, granted or not: the store
 /// works through the commands of one key in order, so the release undoes a grant that nobody saw.

@@ -1,6 +1,7 @@
 //! The load, and what comes of it: a value that is stored and shared, an error, an old value.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -110,7 +111,9 @@ impl Flow {
         };
         let engine = &self.call.engine;
         let encoded = encoded.jittered(self.call.policy.jitter);
-        let sealed = engine.seal(encoded, key, *identity, started.elapsed());
+        // Zero would say that the value does not come from the origin.
+        let cost = started.elapsed().max(Duration::from_millis(1));
+        let sealed = engine.seal(encoded, key, *identity, cost);
         let payload = sealed.payload;
         lead.land(Landing::Value { payload, since });
         if sealed.envelope.len() > engine.value_limit {

@@ -96,7 +96,9 @@ impl Seen {
 
     /// How long to wait for another process, if what a load takes is known.
     pub(super) fn patience(&self) -> Option<Duration> {
-        Some(self.cost?.saturating_mul(COSTS).saturating_add(WAY))
+        // What was put or written through does not tell.
+        let cost = self.cost.filter(|cost| !cost.is_zero())?;
+        Some(cost.saturating_mul(COSTS).saturating_add(WAY))
     }
 
     /// Whether this caller is the one to refresh a value that is fresh for `left`.

@@ -39,8 +39,7 @@ impl Flow {
             // Without timers nobody could stop waiting.
             return Ok(Landing::Nothing);
         }
-        let soft = self.old.as_ref().and(self.call.policy.soft_timeout);
-        let wait = soft.map_or(self.call.policy.wait, |soft| {
+        let wait = self.soft_timeout().map_or(self.call.policy.wait, |soft| {
             soft.min(self.call.policy.wait)
         });
         match self.patience.or_else(|| Instant::now().checked_add(wait)) {
@@ -69,6 +68,7 @@ impl Flow {
         // A little less than the waiters of this process wait for us.
         let wait = self.seen.patience().unwrap_or(policy.wait);
         let wait = wait.min(policy.wait - policy.wait / 8);
+        let wait = self.soft_timeout().map_or(wait, |soft| soft.min(wait));
         let patience = self.patience.or_else(|| Instant::now().checked_add(wait));
         self.patience = patience;
         self.stage = Stage::Acquire { force: false };
@@ -136,7 +136,11 @@ impl Flow {
         }
         self.record(Event::GaveUp);
         self.again = true;
-        None
+        let old = self.impatient()?;
+        self.stage = Stage::Alone;
+        // Those who wait for this call may have no old value, or more patience.
+        self.lead = None;
+        Some(self.hand_out(old))
     }
 
     /// The load waited for has ended without a value: everyone loads at once, never one after
@@ -152,6 +156,11 @@ impl Flow {
         let old = self.old.take_if(|_| failing)?;
         let old = self.salvaged(old);
         Some(self.hand_out(old))
+    }
+
+    /// How long to wait for another caller's load with an old value at hand.
+    fn soft_timeout(&self) -> Option<Duration> {
+        self.old.as_ref().and(self.call.policy.soft_timeout)
     }
 
     /// The old value, for a caller that has waited for the new one long enough.
