@@ -10,9 +10,8 @@ use syn::{
 
 use crate::body;
 use crate::diagnostics::Errors;
-use crate::entry::immutable;
 use crate::receiver::{self, Renamed};
-use crate::signature::{Function, generated_at};
+use crate::signature::{Function, generated_at, immutable};
 
 pub(crate) struct Background {
     /// With `self` renamed.

@@ -9,7 +9,7 @@ use syn::{
 };
 
 use crate::model::Entry;
-use crate::signature::{self, Function};
+use crate::signature::{self, Function, immutable};
 
 /// All but the body.
 pub(crate) fn signature(entry: &Entry, function: &Function, runtime: &TokenStream) -> TokenStream {
@@ -106,27 +106,6 @@ fn shared(declared: &PatType) -> Type {
         }),
         (_, ty) => ty.clone(),
     }
-}
-
-/// The pattern without `mut` on its bindings, which would be one too many in the entry.
-pub(crate) fn immutable(pattern: TokenStream) -> TokenStream {
-    let mut after_reference = false;
-    let mut kept = TokenStream::new();
-    for token in pattern {
-        let is_reference = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '&');
-        let is_mut = matches!(&token, TokenTree::Ident(word) if word == "mut");
-        match token {
-            TokenTree::Group(group) => {
-                let mut inside = Group::new(group.delimiter(), immutable(group.stream()));
-                inside.set_span(group.span());
-                kept.extend([TokenTree::Group(inside)]);
-            }
-            _ if is_mut && !after_reference => {}
-            other => kept.extend([other]),
-        }
-        after_reference = is_reference;
-    }
-    kept
 }
 
 /// The type with `'static` where a lifetime is left out: an entry borrows nothing, and may take no argument to borrow from.

@@ -335,3 +335,24 @@ pub(crate) fn type_parameters(signature: &Signature) -> impl Iterator<Item = &Id
             GenericParam::Lifetime(_) | GenericParam::Const(_) => None,
         })
 }
+
+/// The pattern without `mut` on its bindings, which would be one too many where the name is bound a second time.
+pub(crate) fn immutable(pattern: TokenStream) -> TokenStream {
+    let mut after_reference = false;
+    let mut kept = TokenStream::new();
+    for token in pattern {
+        let is_reference = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '&');
+        let is_mut = matches!(&token, TokenTree::Ident(word) if word == "mut");
+        match token {
+            TokenTree::Group(group) => {
+                let mut inside = Group::new(group.delimiter(), immutable(group.stream()));
+                inside.set_span(group.span());
+                kept.extend([TokenTree::Group(inside)]);
+            }
+            _ if is_mut && !after_reference => {}
+            other => kept.extend([other]),
+        }
+        after_reference = is_reference;
+    }
+    kept
+}
