@@ -31,14 +31,19 @@
 //!
 //! The key is part of the check and is not stored: bytes copied to another key are refused there.
 
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
 use bytes::Bytes;
-use std::time::Duration;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::{
-    codec::TypeIdentity,
-    lease::{Lease, LeaseKind, Stamp, Token},
-};
+use crate::codec::TypeIdentity;
 
 /// The format this crate writes. It is part of every type identity.
 pub(crate) const FORMAT: u8 = 1;
@@ -117,6 +122,75 @@ pub enum Age {
     /// It may not be served.
     Dead,
 }
+
+/// A number of the caller's own, by which it knows its lease again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Token(pub(crate) [u8; 16]);
+
+impl Token {
+    /// A token that no other call gives, in this process or another.
+    #[must_use]
+    pub fn random() -> Self {
+        // Keyed by the operating system's randomness, once per process.
+        static HASHERS: LazyLock<[RandomState; 2]> =
+            LazyLock::new(|| [RandomState::new(), RandomState::new()]);
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+        // A forked process has the keys and the counter of its parent, but not the number.
+        let unique = (std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let [low, high] = HASHERS.each_ref().map(|hasher| hasher.hash_one(unique));
+        let token = u128::from(high) << 64 | u128::from(low);
+        Self(token.to_le_bytes())
+    }
+}
+
+/// What the header of an entry says about who works on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// What it is for.
+    pub kind: LeaseKind,
+    /// Whose it is.
+    pub token: Token,
+    /// Milliseconds since the Unix epoch by the clock of the server.
+    pub deadline_ms: u64,
+}
+
+/// What a lease is for: the byte in the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseKind {
+    /// 1: a load. Until the deadline nobody else loads. After it the lease may be taken over; until
+    /// it is, its holder may still fill.
+    Load,
+    /// 2: a write. Until the deadline nobody fills.
+    Intent,
+    /// 3: a load that ended without a value to store. Until the deadline whoever has an old value
+    /// does not try again.
+    Ended,
+}
+
+impl LeaseKind {
+    /// The kind of a byte in a header; none for 0 and what newer formats may add.
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::Load),
+            2 => Some(Self::Intent),
+            3 => Some(Self::Ended),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn to_byte(self) -> u8 {
+        match self {
+            Self::Load => 1,
+            Self::Intent => 2,
+            Self::Ended => 3,
+        }
+    }
+}
+
+/// Tells one version of an entry from the next: its check and its creation, bytes 40..56.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp(pub(crate) [u8; 16]);
 
 /// The generation of one tag when the load began.
 pub(crate) type Generation = [u8; GENERATION];

@@ -6,14 +6,7 @@
 //! The decisions at the end of this file are functions of an entry's bytes, a time and a request.
 //! The embedded store carries them out; the scripts of Redis say the same in Lua.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
@@ -22,78 +15,11 @@ use crate::{
     envelope::{self, Age, FORMAT, HEADER, Header},
 };
 
+pub use crate::envelope::{Lease, LeaseKind, Stamp, Token};
+
 /// How long an entry that says only that a load ended is kept at least: long enough for everybody
 /// who waited for the load to see it.
 pub(crate) const ENDED_KEPT: Duration = Duration::from_secs(5);
-
-/// A number of the caller's own, by which it knows its lease again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Token(pub(crate) [u8; 16]);
-
-impl Token {
-    /// A token that no other call gives, in this process or another.
-    #[must_use]
-    pub fn random() -> Self {
-        // Keyed by the operating system's randomness, once per process.
-        static HASHERS: LazyLock<[RandomState; 2]> =
-            LazyLock::new(|| [RandomState::new(), RandomState::new()]);
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
-
-        // A forked process has the keys and the counter of its parent, but not the number.
-        let unique = (std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-        let [low, high] = HASHERS.each_ref().map(|hasher| hasher.hash_one(unique));
-        let token = u128::from(high) << 64 | u128::from(low);
-        Self(token.to_le_bytes())
-    }
-}
-
-/// What the header of an entry says about who works on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lease {
-    /// What it is for.
-    pub kind: LeaseKind,
-    /// Whose it is.
-    pub token: Token,
-    /// Milliseconds since the Unix epoch by the clock of the server.
-    pub deadline_ms: u64,
-}
-
-/// What a lease is for: the byte in the header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LeaseKind {
-    /// 1: a load. Until the deadline nobody else loads. After it the lease may be taken over; until
-    /// it is, its holder may still fill.
-    Load,
-    /// 2: a write. Until the deadline nobody fills.
-    Intent,
-    /// 3: a load that ended without a value to store. Until the deadline whoever has an old value
-    /// does not try again.
-    Ended,
-}
-
-impl LeaseKind {
-    /// The kind of a byte in a header; none for 0 and what newer formats may add.
-    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        match byte {
-            1 => Some(Self::Load),
-            2 => Some(Self::Intent),
-            3 => Some(Self::Ended),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn to_byte(self) -> u8 {
-        match self {
-            Self::Load => 1,
-            Self::Intent => 2,
-            Self::Ended => 3,
-        }
-    }
-}
-
-/// Tells one version of an entry from the next: its check and its creation, bytes 40..56.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp(pub(crate) [u8; 16]);
 
 /// A caller asks for the lease of a key.
 #[derive(Debug, Clone)]
