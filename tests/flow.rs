@@ -820,3 +820,36 @@ fn without_a_runtime_the_embedded_store_serves_all_the_same() {
         assert_eq!(polled, Poll::Ready((1, expected)));
     }
 }
+
+#[test]
+fn without_a_runtime_a_write_that_is_dropped_invalidates_too() {
+    #[cached(ttl = 300, key = "bare:{id}")]
+    async fn bare(id: u64) -> u64 {
+        id
+    }
+
+    #[invalidates(bare(id))]
+    async fn hangs(id: u64) {
+        std::future::pending::<()>().await;
+        let _ = id;
+    }
+
+    let cache = Cache::memory();
+    let call = || {
+        let mut call = pin!(cache.scope(outcome(bare(1))));
+        call.as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .map(|(_, how)| how)
+    };
+    assert_eq!(call(), Poll::Ready(Outcome::Loaded));
+    let mut write = Box::pin(cache.scope(hangs(1)));
+    assert!(
+        write
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+    );
+    drop(write);
+    assert_eq!(call(), Poll::Ready(Outcome::Loaded));
+    assert_eq!(call(), Poll::Ready(Outcome::Hit));
+}

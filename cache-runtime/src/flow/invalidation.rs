@@ -9,6 +9,7 @@ use tokio::time::{sleep, timeout};
 use super::Engine;
 use crate::error::StoreError;
 use crate::key::Key;
+use crate::store::Store;
 
 /// How long one repetition may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -51,9 +52,16 @@ impl Drop for Unacknowledged<'_> {
 }
 
 impl Engine {
-    /// Deletes entries without waiting for it; until it is confirmed the keys are bypassed.
+    /// Deletes entries without waiting for it; until it is confirmed the keys are bypassed. In the
+    /// embedded store at once.
     pub(crate) fn invalidate_in_background(self: &Arc<Self>, keys: &[Key]) {
         self.fence(keys);
+        if let Store::Memory(store) = &self.store {
+            // Confirmed on the spot, which needs no runtime.
+            let _count = store.delete(keys);
+            self.fence(keys);
+            return;
+        }
         self.unconfirmed.add(keys);
         self.confirm_in_background();
     }

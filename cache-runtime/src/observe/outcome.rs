@@ -45,7 +45,8 @@ pub enum NotStored {
     Refused,
     /// The entry was invalidated or replaced while the origin ran.
     Fenced,
-    /// Another caller has the lease: it loads, or writes, and stores what comes of it.
+    /// The call had no lease: another caller loads or writes, a load that was waited for came to
+    /// nothing, or [`hold_off`](crate::Policy::hold_off) keeps everything from being stored.
     Leased,
     /// An invalidation of this key is not confirmed yet: until then this process does not use
     /// the entry.
