@@ -89,7 +89,8 @@ impl Expansion<'_> {
         );
         let policy = self.cached.policy.as_ref().map(|policy| {
             let refreshes = self.cached.stale_while_revalidate.is_some();
-            checked(policy, refreshes).unwrap_or_else(|| by_reference(policy))
+            let content = self.cached.stale_if_error.is_some();
+            checked(policy, refreshes, content).unwrap_or_else(|| by_reference(policy))
         });
         let plan = self.plan(
             output.to_token_stream(),
@@ -264,10 +265,14 @@ pub(crate) fn by_reference(Setting { name, value }: &Setting<Expr>) -> TokenStre
 ///
 /// A `static` of type `Policy` is as good. What only derefs to one while the program runs, such as a
 /// `static` of type `LazyLock<Policy>`, is written as an expression: `policy = *POLICY`.
-fn checked(Setting { name, value }: &Setting<Expr>, refreshes: bool) -> Option<TokenStream> {
+fn checked(
+    Setting { name, value }: &Setting<Expr>,
+    refreshes: bool,
+    content: bool,
+) -> Option<TokenStream> {
     let constant = constant(value)?;
     let at = generated_at(constant.span());
-    let checked = quote_spanned!(at=> __cache::checked(&#constant, #refreshes));
+    let checked = quote_spanned!(at=> __cache::checked(&#constant, #refreshes, #content));
     Some(if may_be_generic(constant) {
         quote_spanned!(at=> .#name(&const { #checked }))
     } else {

@@ -212,11 +212,12 @@ impl Cache {
         let drained = drained.await;
         engine.store.shutdown().await;
         drained.map_err(|_| {
-            StoreError::new(
-                StoreErrorKind::Timeout,
-                "loads in the background or invalidations are still under way",
-            )
-            .into()
+            let left = format!(
+                "{} loads in the background are still under way, and {} invalidations are unconfirmed",
+                engine.background.len(),
+                engine.unconfirmed.len()
+            );
+            StoreError::new(StoreErrorKind::Timeout, left).into()
         })
     }
 

@@ -14,7 +14,7 @@ async fn fetch_token(client: &str, fresh: bool) -> Result<Option<Token>, AuthErr
             .cache_if(|token| token.is_some())
             .codec::<Json>()
             .policy({
-                const __POLICY: __cache::Policy = __cache::checked(&AUTH, false);
+                const __POLICY: __cache::Policy = __cache::checked(&AUTH, false, false);
                 &__POLICY
             })
             .bypass(fresh)

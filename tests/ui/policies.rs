@@ -15,7 +15,21 @@ async fn soft_timeout(n: u64) -> u64 {
     n
 }
 
+#[cached(ttl = 300, key = "n:{n}", stale_while_revalidate = "1m", policy = IMPATIENT)]
+async fn nothing_old(n: u64) -> u64 {
+    n
+}
+
+const MORE_THAN_ALL: Policy = Policy::DEFAULT.jitter(1.5);
+
+#[cached(ttl = 300, key = "n:{n}", policy = MORE_THAN_ALL)]
+async fn jitter(n: u64) -> u64 {
+    n
+}
+
 fn main() {
+    let _ = nothing_old(1);
+    let _ = jitter(1);
     let _ = early_refresh(1);
     let _ = soft_timeout(1);
 }

@@ -138,13 +138,19 @@ impl Flow {
         force: bool,
     ) -> Option<Step> {
         let lease = self.call.policy.lease;
+        let longest = lease.saturating_mul(LONGEST);
         let request = Acquire {
             token: Token::random(),
             identity,
-            lease,
-            // A load may take longer than its value lives, and the embedded store is not told that
-            // it goes on.
-            hold: self.call.hold.max(lease.saturating_mul(LONGEST)),
+            // Who loads for the embedded store cannot die without giving up its lease, so there is
+            // nothing to renew, and no timer is needed.
+            lease: if engine.store.is_shared() {
+                lease
+            } else {
+                longest
+            },
+            // A load may take longer than its value lives.
+            hold: self.call.hold.max(longest),
             rejected: self.seen.stamp(),
             force,
             has_old: self.old.is_some() || self.detached,

@@ -72,6 +72,8 @@ pub(crate) struct Flow {
     pub(super) started: Option<(Instant, Since)>,
     // When this call stops waiting for other callers' loads.
     pub(super) patience: Option<Instant>,
+    // The flight it waited for first, which may land all the same.
+    pub(super) given_up: Option<Waiter>,
     // That came once already, and another caller loads instead of the one waited for first.
     pub(super) again: bool,
     // The store has failed to answer, or must not be believed: it is not asked again.
@@ -134,6 +136,7 @@ impl Flow {
             unleased: NotStored::Leased,
             started: None,
             patience: None,
+            given_up: None,
             again: false,
             unanswered: false,
             hidden: false,
@@ -193,7 +196,8 @@ impl Flow {
                     self.record(Event::Waited);
                     self.stage = match self.wait(&flight).await {
                         Ok(Landing::Value { payload, since }) => {
-                            if !flight.may_share(since, &self.caller()) {
+                            if !self.may_share(&flight, since) {
+                                self.given_up = None;
                                 self.stage = Stage::LookUp;
                                 continue;
                             }
@@ -234,7 +238,10 @@ impl Flow {
                     let caller = self.caller();
                     self.stage = match engine.flights.overtake(&key, identity, &flight, &caller) {
                         Role::Lead(lead) => self.leads(lead),
-                        Role::Wait(flight) => Stage::Wait(flight),
+                        Role::Wait(other) => {
+                            self.given_up = Some(flight);
+                            Stage::Wait(other)
+                        }
                     };
                 }
                 Stage::Alone => {

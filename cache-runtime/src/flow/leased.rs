@@ -120,7 +120,7 @@ impl Leased {
         }
     }
 
-    /// Renews the lease for as long as it is polled.
+    /// Renews the lease for as long as it is polled. In the embedded store it stands long enough.
     pub(super) fn upkeep(&self, lease: Duration, limit: Duration) -> Option<Upkeep> {
         if !self.engine.store.is_shared() || Handle::try_current().is_err() {
             return None;

@@ -156,6 +156,14 @@ impl Flow {
             let retry = Release::Ended(self.call.policy.retry);
             leased.end(&mut self.budget, retry).await;
         }
+        if self.detached || self.old.is_some() {
+            // Otherwise the callers see it.
+            self.call.stats.advise(Advice::Failing, || {
+                "a load has failed, and callers are served old values meanwhile: \
+                 `stats()` counts the loads that fail"
+                    .to_owned()
+            });
+        }
         let old = self.old.take()?;
         self.record(Event::Failed);
         self.handed_out = Some(self.salvaged(old.clone()));

@@ -1,7 +1,10 @@
 //! Waiting for somebody else's load: of this process, or of another.
 
+use std::future::poll_fn;
 use std::mem;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,9 +16,10 @@ use super::Engine;
 use super::get_or_load::{Flow, HandedOut, Stage, Step};
 use super::sight::{Seen, Sight};
 use crate::codec::TypeIdentity;
+use crate::error::StoreErrorKind;
 use crate::key::Key;
 use crate::lease::Token;
-use crate::observe::{Event, Outcome};
+use crate::observe::{Event, NotStored, Outcome};
 use crate::resilience::backoff::{Backoff, random};
 use crate::single_flight::{Landing, Since, Waiter};
 use crate::sync::Moment;
@@ -45,11 +49,38 @@ impl Flow {
         match self.patience.or_else(|| Instant::now().checked_add(wait)) {
             Some(patience) => {
                 self.patience = Some(patience);
-                timeout_at(patience, flight.landed()).await
+                timeout_at(patience, self.landed(flight)).await
             }
             // Longer than the clock counts.
-            None => Ok(flight.landed().await),
+            None => Ok(self.landed(flight).await),
         }
+    }
+
+    /// The landing of this flight, or the value of the one given up before, if that comes first.
+    async fn landed(&self, flight: &Waiter) -> Landing {
+        let Some(first) = &self.given_up else {
+            return flight.landed().await;
+        };
+        let (mut first, mut second) = (pin!(first.landed()), pin!(flight.landed()));
+        let mut over = false;
+        poll_fn(|context| {
+            if !over && let Poll::Ready(landing) = first.as_mut().poll(context) {
+                over = true;
+                if matches!(landing, Landing::Value { .. }) {
+                    return Poll::Ready(landing);
+                }
+            }
+            second.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// Whether this caller may have a value that one of the flights it waits for has landed.
+    pub(super) fn may_share(&self, flight: &Waiter, since: Since) -> bool {
+        let caller = self.caller();
+        let first = self.given_up.as_ref();
+        flight.may_share(since, &caller)
+            || first.is_some_and(|first| first.may_share(since, &caller))
     }
 
     /// Waits until the lease of another process has come to something. Leaves the stage at what
@@ -76,10 +107,10 @@ impl Flow {
         for attempt in 0.. {
             let since = Since::Stored(Moment::now());
             let read = timeout(policy.timeout, engine.store.get_watched(key)).await;
-            let Ok(Ok((found, mut change))) = read else {
-                self.record(Event::GaveUp);
-                self.stage = Stage::Load;
-                return None;
+            let (found, mut change) = match read {
+                Ok(Ok(read)) => read,
+                Ok(Err(error)) => return self.lost_sight(error.kind()),
+                Err(_) => return self.lost_sight(StoreErrorKind::Timeout),
             };
             let Some(envelope) = found else {
                 // Deleted. Whoever asks first loads.
@@ -141,6 +172,14 @@ impl Flow {
         // Those who wait for this call may have no old value, or more patience.
         self.lead = None;
         Some(self.hand_out(old))
+    }
+
+    /// The store does not answer any more: there is nothing to wait for.
+    fn lost_sight(&mut self, kind: StoreErrorKind) -> Option<Step> {
+        self.record(Event::GaveUp);
+        self.unleased = NotStored::Store(kind);
+        self.stage = Stage::Load;
+        None
     }
 
     /// The load waited for has ended without a value: everyone loads at once, never one after

@@ -111,19 +111,28 @@ impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<40} {:>10} {:>10} {:>8} {:>8} {:>8} {:>8} {:>10}",
-            "function", "calls", "hits", "stale", "joined", "loads", "stored", "unanswered"
+            "{:<40} {:>10} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10}",
+            "function",
+            "calls",
+            "hits",
+            "stale",
+            "joined",
+            "loads",
+            "failed",
+            "stored",
+            "unanswered"
         )?;
         for row in &self.functions {
             writeln!(
                 f,
-                "{:<40} {:>10} {:>10} {:>8} {:>8} {:>8} {:>8} {:>10}",
+                "{:<40} {:>10} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10}",
                 row.function,
                 row.calls,
                 row.hits,
                 row.stale,
                 row.joined,
                 row.loads,
+                row.failed,
                 row.stored,
                 row.unanswered
             )?;
@@ -184,6 +193,7 @@ pub(crate) enum Advice {
     Unsupported,
     OtherType,
     Store(StoreErrorKind),
+    Failing,
     Template,
 }
 
