@@ -58,8 +58,9 @@ pub struct Policy {
     /// what allows background loads. What a load takes is known of loaded values only, not of those
     /// written through or `put`. Default: 0.
     pub early_refresh: f64,
-    /// With an old value at hand (`stale_if_error`), stop waiting for the load after this; it goes on
-    /// in the background. Needs `stale_while_revalidate`, which is what allows background loads.
+    /// With an old value at hand, stop waiting for the load after this; it goes on in the background.
+    /// Needs `stale_if_error`, which is what keeps the old value, and `stale_while_revalidate`, which
+    /// is what allows background loads.
     /// Default: none.
     pub soft_timeout: Option<Duration>,
     /// After a load that failed while an old value can be served: how long nobody tries again.
