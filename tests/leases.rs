@@ -251,6 +251,56 @@ async fn a_lease_that_is_not_renewed_is_taken_over_when_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_nothing_may_be_stored_loads_are_shared_all_the_same() {
+    const LAGGING: Policy = Policy::DEFAULT.hold_off(Duration::from_secs(10));
+
+    #[cached(ttl = 300, key = "lagging:{id}", skip(row), policy = LAGGING)]
+    async fn lagging(row: &Row, id: u64) -> usize {
+        row.read().await
+    }
+
+    async fn steadily<F: Future + Send + 'static>(call: impl Fn() -> F)
+    where
+        F::Output: Send,
+    {
+        let mut callers = JoinSet::new();
+        for _ in 0..40 {
+            callers.spawn(call());
+            sleep(Duration::from_millis(100)).await;
+        }
+        callers.join_all().await;
+    }
+
+    // After an invalidation that holds off.
+    let [cache] = processes();
+    let row = Row::default();
+    let entry = cache.scope(async { lagging_entry(1).invalidate().await });
+    entry.await.expect("the embedded store confirms");
+    steadily(|| {
+        let (cache, row) = (cache.clone(), row.clone());
+        async move { cache.scope(lagging(&row, 1)).await }
+    })
+    .await;
+    assert!(row.runs() <= 5, "one load after another: {}", row.runs());
+
+    // During a write of another process; a new write is not covered by what was read before it.
+    let [cache, other] = processes();
+    let row = Row::default();
+    let writes = tokio::spawn({
+        let (other, row) = (other.clone(), row.clone());
+        async move { other.scope(write(&row, 1, 7, Duration::from_secs(9))).await }
+    });
+    sleep(Duration::from_millis(1)).await;
+    steadily(|| {
+        let (cache, row) = (cache.clone(), row.clone());
+        async move { cache.scope(read(&row, 1)).await }
+    })
+    .await;
+    assert!(row.runs() <= 5, "one load after another: {}", row.runs());
+    writes.await.expect("it writes");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_load_longer_than_anybody_waits_is_stored_and_noticed_by_who_still_waits() {
     #[cached(ttl = 300, key = "long:{id}", skip(row))]
     async fn long(row: &Row, id: u64) -> usize {

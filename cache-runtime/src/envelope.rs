@@ -37,7 +37,7 @@ use std::{
         LazyLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
@@ -136,8 +136,10 @@ impl Token {
             LazyLock::new(|| [RandomState::new(), RandomState::new()]);
         static COUNTER: AtomicU64 = AtomicU64::new(0);
 
-        // A forked process has the keys and the counter of its parent, but not the number.
-        let unique = (std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        // A forked process has the keys and the counter of its parent, but not the number; a machine
+        // restored from a snapshot has all three, at another time.
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let unique = (std::process::id(), number, SystemTime::now());
         let [low, high] = HASHERS.each_ref().map(|hasher| hasher.hash_one(unique));
         let token = u128::from(high) << 64 | u128::from(low);
         Self(token.to_le_bytes())

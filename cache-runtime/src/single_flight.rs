@@ -10,8 +10,8 @@
 //!
 //! * the load started after the call did, and not in the same tick of the clock: it reads the origin later than everything that was
 //!   acknowledged before the call; or
-//! * the caller's own look-up showed the token of the load's lease: an invalidation in between
-//!   would have removed it; or
+//! * the caller's own look-up showed the token of the load's lease, or of the lease or intent that
+//!   kept the load from having one: an invalidation in between would have removed it; or
 //! * the caller trusts this process alone, because the store does not answer or its policy says
 //!   so: then the [fence](Flights::fence) that every invalidation of this process raises is what
 //!   tells outdated loads from others.
@@ -77,7 +77,7 @@ pub(crate) enum Since {
 pub(crate) struct Caller {
     /// When the call started.
     pub(crate) called: Moment,
-    /// The token of the lease that the caller's own look-up showed.
+    /// The token of the lease or intent that the caller's own look-up showed.
     pub(crate) seen: Option<Token>,
     /// Whether the loads of this process are trusted without further evidence.
     pub(crate) trusting: bool,
@@ -121,8 +121,10 @@ struct State {
     fenced: bool,
     // When the origin was started.
     started: Option<Moment>,
-    // The token of the lease it loads under.
+    // The token of the lease it loads under, or of what was in its way.
     token: Option<Token>,
+    // Somebody has waited for it in vain.
+    given_up: bool,
     // Its leader waits for another process before it loads.
     delayed: bool,
     landing: Option<Landing>,
@@ -141,7 +143,8 @@ impl Flight {
     }
 
     fn is_open_to(&self, identity: TypeIdentity) -> bool {
-        self.joinable && self.identity == identity && !self.state.lock().fenced
+        let state = self.state.lock();
+        self.joinable && self.identity == identity && !state.fenced && !state.given_up
     }
 
     fn admits(&self, identity: TypeIdentity, caller: &Caller) -> bool {
@@ -207,6 +210,7 @@ impl Flights {
         given_up: &Waiter,
         caller: &Caller,
     ) -> Role {
+        given_up.flight.state.lock().given_up = true;
         self.with_flights(key, |flights| {
             let mut newest_first = flights.iter().rev();
             let other = newest_first
@@ -235,7 +239,8 @@ impl Flights {
         })
     }
 
-    /// Starts a flight for a load in the background, unless there is one under way.
+    /// Starts a flight for a load in the background, unless there is one under way that nobody has
+    /// given up on.
     pub(crate) fn background(self: &Arc<Self>, key: &Key, identity: TypeIdentity) -> Option<Lead> {
         self.with_flights(key, |flights| {
             let busy = flights.iter().any(|flight| flight.is_open_to(identity));
@@ -310,8 +315,8 @@ pub(crate) struct Lead {
 }
 
 impl Lead {
-    /// The origin is about to be run, under the lease with this token if there is one. Returns
-    /// since when its value will be current.
+    /// The origin is about to be run, under the lease with this token or in spite of it. Returns since
+    /// when its value will be current.
     pub(crate) fn start(&self, token: Option<Token>) -> Since {
         let mut state = self.flight.state.lock();
         let now = Moment::now();
@@ -600,6 +605,15 @@ mod tests {
         assert!(flights.background(&key, identity).is_none());
         flights.fence(&key);
         assert!(flights.background(&key, identity).is_some());
+
+        let hung = flights
+            .background(&key, identity)
+            .expect("the other has ended");
+        let caller = caller();
+        let waiter = wait(flights.join(&key, identity, &caller));
+        drop(flights.overtake(&key, identity, &waiter, &caller));
+        assert!(flights.background(&key, identity).is_some());
+        drop(hung);
     }
 
     #[tokio::test]

@@ -25,6 +25,8 @@ impl Flow {
         key: &Key,
         identity: TypeIdentity,
     ) -> Option<Step> {
+        // Whatever came of an earlier look.
+        (self.unanswered, self.hidden) = (false, false);
         if engine.unconfirmed.covers(key) {
             engine.confirm_in_background();
             return self.missed(Miss::Unconfirmed);
@@ -156,6 +158,7 @@ impl Flow {
             has_old: self.old.is_some() || self.detached,
         };
         let since = Since::Stored(Moment::now());
+        self.asked = true;
         self.stage = Stage::Load;
         match Leased::acquire(engine, &mut self.budget, key, &request).await {
             Ok(Asked::Granted(leased)) => {
@@ -169,6 +172,7 @@ impl Flow {
                 self.look_at(&envelope, since, key, identity, Outcome::Hit)
             }
             Ok(Asked::Other(Acquired::Busy { kind, token, .. })) => {
+                self.met = Some(token);
                 if kind == LeaseKind::Ended
                     && let Some(old) = self.old.take()
                 {

@@ -69,6 +69,10 @@ pub(crate) struct Flow {
     pub(super) lead: Option<Lead>,
     // Why the load has no lease, and so will not be stored.
     pub(super) unleased: NotStored,
+    // Whose lease or intent was in the way.
+    pub(super) met: Option<Token>,
+    // Whether the lease has been asked for already.
+    pub(super) asked: bool,
     pub(super) started: Option<(Instant, Since)>,
     // When this call stops waiting for other callers' loads.
     pub(super) patience: Option<Instant>,
@@ -134,6 +138,8 @@ impl Flow {
             lead: None,
             leased: None,
             unleased: NotStored::Leased,
+            met: None,
+            asked: false,
             started: None,
             patience: None,
             given_up: None,
@@ -276,15 +282,16 @@ impl Flow {
         }
     }
 
-    /// The first step of a load in the background: runs the origin if the lease is granted.
+    /// The first step of a load in the background: runs the origin if the lease is granted, or was
+    /// asked for before.
     pub(crate) async fn begin(&mut self) -> Option<Run> {
         let (key, identity) = self.call.at.clone().ok()?;
         let engine = self.call.engine.clone();
-        if self.leased.is_none() {
+        if !self.asked {
             self.acquire(&engine, &key, identity, false).await;
             self.handed_out = None;
+            self.leased.as_ref()?;
         }
-        self.leased.as_ref()?;
         let lead = self.lead.take()?;
         Some(self.start(&engine, key, lead))
     }
@@ -294,7 +301,7 @@ impl Flow {
         let broken = self.call.engine.is_broken(crate::broken::Rule::Join);
         Caller {
             called: self.called,
-            seen: self.seen.load_token(),
+            seen: self.seen.token(),
             trusting: self.unanswered || alone || broken,
             hidden: self.hidden,
         }

@@ -20,7 +20,9 @@ use crate::single_flight::{Landing, Lead, SharedError};
 impl Flow {
     pub(super) fn start(&mut self, engine: &Arc<Engine>, key: Key, lead: Lead) -> Run {
         self.record(Event::Load);
-        let token = self.leased.as_ref().map(Leased::token);
+        // Without a lease, who still sees what was in the way knows as well that nothing was
+        // invalidated in between.
+        let token = self.leased.as_ref().map(Leased::token).or(self.met);
         self.started = Some((Instant::now(), lead.start(token)));
         self.lead = Some(lead);
         let policy = &self.call.policy;
@@ -33,10 +35,7 @@ impl Flow {
 
     /// Whether the load goes on in the background if it takes too long.
     pub(super) fn may_detach(&self) -> bool {
-        self.call.detachable
-            && self.old.is_some()
-            && self.leased.is_some()
-            && self.call.policy.soft_timeout.is_some()
+        self.call.detachable && self.old.is_some() && self.call.policy.soft_timeout.is_some()
     }
 
     /// The load as a flow of its own.
@@ -46,6 +45,9 @@ impl Flow {
             control: None,
             lead: Some(lead),
             leased: self.leased.take(),
+            met: self.met,
+            asked: self.asked,
+            unleased: self.unleased,
             seen: self.seen,
             again: true,
             detached: true,

@@ -66,6 +66,13 @@ impl Seen {
         self.of_kind(LeaseKind::Load).map(|lease| lease.token)
     }
 
+    /// The token of the lease or the intent that somebody has.
+    pub(super) fn token(&self) -> Option<Token> {
+        self.of_kind(LeaseKind::Load)
+            .or(self.of_kind(LeaseKind::Intent))
+            .map(|lease| lease.token)
+    }
+
     /// Whether somebody loads or writes.
     pub(super) fn is_busy(&self, now: Option<u64>) -> bool {
         let lease = self
