@@ -49,16 +49,23 @@ enum Stage {
     Join,
     Wait(Waiter),
     Unleased,
-    Acquire { lead: Lead, force: bool },
+    Acquire {
+        lead: Lead,
+        force: bool,
+    },
     Watch(Lead),
-    Load(Lead, Option<Token>),
+    /// Under its lease, or in spite of somebody else's.
+    Load(Lead, Option<Token>, Option<Token>),
 }
 
 /// What the store told last.
 #[derive(Default)]
 struct Seen {
     stamp: Option<Stamp>,
+    /// Of a load.
     load: Option<Token>,
+    /// Of a load or a write.
+    token: Option<Token>,
 }
 
 impl Process {
@@ -87,11 +94,12 @@ impl Process {
         let called = Moment::now();
         let mut seen = Seen::default();
         let mut again = false;
+        let mut met = None;
         let mut stage = enter();
         let version = loop {
             let caller = Caller {
                 called,
-                seen: seen.load,
+                seen: seen.token,
                 trusting: self.is_trusting(),
                 hidden: false,
             };
@@ -112,20 +120,21 @@ impl Process {
                     Landing::Failed(_) | Landing::Nothing => Stage::Unleased,
                     Landing::Abandoned => Stage::Join,
                 },
-                Stage::Unleased => Stage::Load(self.flights.alone(&KEY, IDENTITY), None),
+                Stage::Unleased => Stage::Load(self.flights.alone(&KEY, IDENTITY), None, met),
                 Stage::Acquire { lead, force } => {
                     let since = Moment::now();
                     let request = self.request(since, seen.stamp, force);
                     match self.world.store.acquire(&request) {
-                        Acquired::Granted(grant) => Stage::Load(lead, Some(grant.token)),
+                        Acquired::Granted(grant) => Stage::Load(lead, Some(grant.token), met),
                         Acquired::Value(envelope) => match seen.look(Some(envelope)) {
                             Some(payload) => break land(&lead, payload, Since::Stored(since)),
                             None => acquire(lead),
                         },
-                        Acquired::Busy { kind, .. } => {
+                        Acquired::Busy { kind, token, .. } => {
+                            met = Some(token);
                             match kind == LeaseKind::Load && !again && !self.world.alone {
                                 true => Stage::Watch(lead),
-                                false => Stage::Load(lead, None),
+                                false => Stage::Load(lead, None, met),
                             }
                         }
                     }
@@ -139,8 +148,8 @@ impl Process {
                     again = seen.load.is_some();
                     acquire(lead)
                 }
-                Stage::Load(lead, token) => {
-                    let since = lead.start(token);
+                Stage::Load(lead, token, met) => {
+                    let since = lead.start(token.or(met));
                     let loaded = *self.world.origin.lock();
                     land(&lead, payload(loaded), since);
                     if let Some(token) = token {
@@ -162,7 +171,7 @@ impl Process {
         }
         let caller = Caller {
             called,
-            seen: seen.load,
+            seen: seen.token,
             trusting: self.is_trusting(),
             hidden: false,
         };
@@ -242,9 +251,11 @@ impl Seen {
         *self = Self::default();
         let envelope = found?;
         self.stamp = envelope::stamp(&envelope);
-        self.load = envelope::lease(&envelope)
-            .filter(|(_, lease)| lease.kind == LeaseKind::Load)
-            .map(|(_, lease)| lease.token);
+        let lease = envelope::lease(&envelope).map(|(_, lease)| lease);
+        let of = |kind| lease.filter(|lease| lease.kind == kind);
+        self.load = of(LeaseKind::Load).map(|lease| lease.token);
+        let intent = of(LeaseKind::Intent).map(|lease| lease.token);
+        self.token = self.load.or(intent);
         let opened = envelope::open(&envelope, KEY.as_str(), IDENTITY);
         opened.ok().map(|opened| opened.payload)
     }
