@@ -201,12 +201,12 @@ impl Flow {
                 Stage::Wait(flight) => {
                     self.record(Event::Waited);
                     self.stage = match self.wait(&flight).await {
-                        Ok(Landing::Value { payload, since }) => {
-                            if !self.may_share(&flight, since) {
-                                self.given_up = None;
-                                self.stage = Stage::LookUp;
-                                continue;
-                            }
+                        // A value that may be older than this call.
+                        Ok(None) => {
+                            self.given_up = None;
+                            Stage::LookUp
+                        }
+                        Ok(Some(Landing::Value { payload, since })) => {
                             self.stage = Stage::Unleased;
                             return self.hand_out(HandedOut {
                                 payload,
@@ -214,7 +214,7 @@ impl Flow {
                                 since,
                             });
                         }
-                        Ok(Landing::Failed(error)) => match (self.old.take(), error) {
+                        Ok(Some(Landing::Failed(error))) => match (self.old.take(), error) {
                             (Some(old), _) => Stage::Serve(self.salvaged(old)),
                             (None, Some(error)) => {
                                 self.stage = Stage::Unleased;
@@ -222,8 +222,8 @@ impl Flow {
                             }
                             (None, None) => Stage::Unleased,
                         },
-                        Ok(Landing::Nothing) => Stage::Unleased,
-                        Ok(Landing::Abandoned) => {
+                        Ok(Some(Landing::Nothing)) => Stage::Unleased,
+                        Ok(Some(Landing::Abandoned)) => {
                             self.record(Event::GaveUp);
                             Stage::Join
                         }

@@ -38,10 +38,10 @@ const UNTOLD: Backoff = Backoff {
 impl Flow {
     /// Waits for a landing. However many leaders go away one after another, the waits for them
     /// together are no longer than `wait`.
-    pub(super) async fn wait(&mut self, flight: &Waiter) -> Result<Landing, Elapsed> {
+    pub(super) async fn wait(&mut self, flight: &Waiter) -> Result<Option<Landing>, Elapsed> {
         if Handle::try_current().is_err() {
             // Without timers nobody could stop waiting.
-            return Ok(Landing::Nothing);
+            return Ok(Some(Landing::Nothing));
         }
         let wait = self.soft_timeout().map_or(self.call.policy.wait, |soft| {
             soft.min(self.call.policy.wait)
@@ -56,31 +56,31 @@ impl Flow {
         }
     }
 
-    /// The landing of this flight, or the value of the one given up before, if that comes first.
-    async fn landed(&self, flight: &Waiter) -> Landing {
-        let Some(first) = &self.given_up else {
-            return flight.landed().await;
+    /// The landing of this flight, or a value of the one given up before, if that comes first. None
+    /// is a value that this caller must not have.
+    async fn landed(&self, flight: &Waiter) -> Option<Landing> {
+        let caller = self.caller();
+        let shareable = |flight: &Waiter, landing: Landing| match &landing {
+            Landing::Value { since, .. } => flight.may_share(*since, &caller).then_some(landing),
+            Landing::Failed(_) | Landing::Nothing | Landing::Abandoned => Some(landing),
         };
-        let (mut first, mut second) = (pin!(first.landed()), pin!(flight.landed()));
+        let Some(given_up) = &self.given_up else {
+            return shareable(flight, flight.landed().await);
+        };
+        let (mut earlier, mut later) = (pin!(given_up.landed()), pin!(flight.landed()));
         let mut over = false;
         poll_fn(|context| {
-            if !over && let Poll::Ready(landing) = first.as_mut().poll(context) {
+            if !over && let Poll::Ready(landing) = earlier.as_mut().poll(context) {
                 over = true;
-                if matches!(landing, Landing::Value { .. }) {
+                let landing = shareable(given_up, landing);
+                if matches!(landing, Some(Landing::Value { .. })) {
                     return Poll::Ready(landing);
                 }
             }
-            second.as_mut().poll(context)
+            let landing = later.as_mut().poll(context);
+            landing.map(|landing| shareable(flight, landing))
         })
         .await
-    }
-
-    /// Whether this caller may have a value that one of the flights it waits for has landed.
-    pub(super) fn may_share(&self, flight: &Waiter, since: Since) -> bool {
-        let caller = self.caller();
-        let first = self.given_up.as_ref();
-        flight.may_share(since, &caller)
-            || first.is_some_and(|first| first.may_share(since, &caller))
     }
 
     /// Waits until the lease of another process has come to something. Leaves the stage at what
