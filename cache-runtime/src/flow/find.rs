@@ -173,11 +173,8 @@ impl Flow {
             }
             Ok(Asked::Other(Acquired::Busy { kind, token, .. })) => {
                 self.met = Some(token);
-                if kind == LeaseKind::Ended
-                    && let Some(old) = self.old.take()
-                {
-                    self.stage = Stage::Serve(self.salvaged(old));
-                    return None;
+                if kind == LeaseKind::Ended && self.old.is_some() {
+                    return self.left_alone(true);
                 }
                 let fleet = self.call.policy.single_flight == SingleFlight::Fleet;
                 if fleet && kind == LeaseKind::Load && !self.again {
