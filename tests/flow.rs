@@ -853,3 +853,12 @@ fn without_a_runtime_a_write_that_is_dropped_invalidates_too() {
     assert_eq!(call(), Poll::Ready(Outcome::Loaded));
     assert_eq!(call(), Poll::Ready(Outcome::Hit));
 }
+
+#[test]
+fn a_call_is_hardly_larger_than_its_look_up() {
+    let db = Database::default();
+    let call = size_of_val(&version(&db, 1));
+    let look_up = size_of_val(&version_entry(1).peek());
+    println!("the future of a call: {call} bytes; of a peek: {look_up}");
+    assert!(call < look_up + 2048, "{call} and {look_up} bytes");
+}

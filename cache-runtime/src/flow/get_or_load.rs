@@ -156,7 +156,8 @@ impl Flow {
         &self.call.engine
     }
 
-    /// Goes on until the typed caller is needed.
+    /// Goes on until the typed caller is needed. What a hit does not need is boxed, so that the
+    /// future of every call is not as large as that of the longest.
     ///
     /// Cancel safe: dropping the call at any point abandons the flight it leads and the lease it
     /// holds or has asked for, and a waiter takes over.
@@ -200,7 +201,7 @@ impl Flow {
                 }
                 Stage::Wait(flight) => {
                     self.record(Event::Waited);
-                    self.stage = match self.wait(&flight).await {
+                    self.stage = match Box::pin(self.wait(&flight)).await {
                         // A value that may be older than this call.
                         Ok(None) => {
                             self.given_up = None;
@@ -260,13 +261,15 @@ impl Flow {
                     self.lead = Some(engine.flights.alone(&key, identity));
                 }
                 Stage::Acquire { force } => {
-                    if let Some(step) = self.acquire(&engine, &key, identity, force).await {
+                    let acquired = self.acquire(&engine, &key, identity, force);
+                    if let Some(step) = Box::pin(acquired).await {
                         return step;
                     }
                 }
                 Stage::Watch(token) => {
                     self.record(Event::Waited);
-                    if let Some(step) = self.watch(&engine, &key, identity, token).await {
+                    let watched = self.watch(&engine, &key, identity, token);
+                    if let Some(step) = Box::pin(watched).await {
                         return step;
                     }
                 }

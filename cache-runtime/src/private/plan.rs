@@ -155,7 +155,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
                 Decision::Done(out) => return out,
                 Decision::Load(run) => {
                     let out = run.of(origin).await;
-                    return Self::finish(flow, rules, sharing, out).await;
+                    return Self::finish(&mut flow, rules, sharing, out).await;
                 }
                 Decision::Bypass(reason) => {
                     let out = origin.await;
@@ -183,7 +183,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
                 Decision::Done(out) => return out,
                 Decision::Load(run) => {
                     let out = run.of(load()).await;
-                    return Self::finish(flow, rules, sharing, out).await;
+                    return Self::finish(&mut flow, rules, sharing, out).await;
                 }
                 Decision::Bypass(reason) => {
                     let out = load().await;
@@ -225,7 +225,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
 
     /// What comes of a load, for its caller.
     async fn finish(
-        mut flow: Flow,
+        flow: &mut Flow,
         rules: Rules<S::Value>,
         sharing: Sharing<S::Out>,
         out: S::Out,
@@ -233,11 +233,11 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         match S::split(out) {
             Ok(value) => {
                 let verdict = rules.judge::<C>(&value);
-                flow.loaded(verdict).await;
+                Box::pin(flow.loaded(verdict)).await;
                 S::join(value)
             }
             Err(out) => {
-                let old = flow.failed((sharing.share)(&out)).await;
+                let old = Box::pin(flow.failed((sharing.share)(&out))).await;
                 match old.and_then(|old| C::decode(&old).ok()) {
                     Some(value) => {
                         flow.served();
