@@ -4,14 +4,12 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
 use syn::visit::{self, Visit};
-use syn::{
-    FnArg, Lifetime, Pat, PatIdent, Receiver, ReceiverKind, Signature, Token, Type, TypeReference,
-};
+use syn::{FnArg, Lifetime, Pat, Receiver, ReceiverKind, Signature, Token, Type, TypeReference};
 
 use crate::body;
 use crate::diagnostics::Errors;
 use crate::receiver::{self, Renamed};
-use crate::signature::{Function, generated_at, immutable};
+use crate::signature::{Function, bindings, generated_at, immutable};
 
 pub(crate) struct Background {
     /// With `self` renamed.
@@ -209,21 +207,6 @@ fn check_output(function: &Function, errors: &Errors) {
 
 fn is_static(lifetime: Option<&Lifetime>) -> bool {
     lifetime.is_some_and(|lifetime| lifetime.ident == "static")
-}
-
-fn bindings(pattern: &Pat) -> Vec<&PatIdent> {
-    struct Bindings<'ast>(Vec<&'ast PatIdent>);
-    impl<'ast> Visit<'ast> for Bindings<'ast> {
-        fn visit_pat_ident(&mut self, pattern: &'ast PatIdent) {
-            if self.0.iter().all(|known| known.ident != pattern.ident) {
-                self.0.push(pattern);
-            }
-            visit::visit_pat_ident(self, pattern);
-        }
-    }
-    let mut found = Bindings(Vec::new());
-    found.visit_pat(pattern);
-    found.0
 }
 
 /// Whether the body may use the variable: by a like-named token, or by text that may capture it.

@@ -58,7 +58,10 @@ impl Parse for Function {
             .filter_map(|argument| match argument {
                 FnArg::Receiver(_) => None,
                 FnArg::Typed(declared) => Some(Parameter {
-                    names: bindings(&declared.pat),
+                    names: bindings(&declared.pat)
+                        .into_iter()
+                        .map(|binding| binding.ident.clone())
+                        .collect(),
                     declared: declared.clone(),
                 }),
             })
@@ -249,12 +252,13 @@ impl ToTokens for Function {
     }
 }
 
-fn bindings(pattern: &Pat) -> Vec<Ident> {
-    struct Bindings(Vec<Ident>);
-    impl<'ast> Visit<'ast> for Bindings {
+/// What a pattern binds, each name once.
+pub(crate) fn bindings(pattern: &Pat) -> Vec<&PatIdent> {
+    struct Bindings<'ast>(Vec<&'ast PatIdent>);
+    impl<'ast> Visit<'ast> for Bindings<'ast> {
         fn visit_pat_ident(&mut self, pattern: &'ast PatIdent) {
-            if !self.0.contains(&pattern.ident) {
-                self.0.push(pattern.ident.clone());
+            if self.0.iter().all(|known| known.ident != pattern.ident) {
+                self.0.push(pattern);
             }
             visit::visit_pat_ident(self, pattern);
         }

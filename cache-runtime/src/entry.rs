@@ -240,7 +240,7 @@ impl Core {
         if self.engine.unconfirmed.covers(key) {
             return Ok(None);
         }
-        let stale = self.stale.while_revalidate.max(self.stale.if_error);
+        let stale = self.stale.longest();
         let found = self.engine.look_up(&mut budget, key, *identity, stale);
         let Some(payload) = found.await? else {
             return Ok(None);

@@ -15,6 +15,13 @@ use crate::resilience::backoff::random;
 /// How long an entry without a value is kept if the value itself says how long it lives.
 const HOLD: Duration = Duration::from_secs(300);
 
+impl Stale {
+    /// How long an old value may be of any use.
+    pub(crate) fn longest(&self) -> Duration {
+        self.while_revalidate.max(self.if_error)
+    }
+}
+
 /// What can be cached: everything serde can write and read back.
 pub trait CacheValue: Serialize + DeserializeOwned + 'static {}
 
@@ -122,7 +129,7 @@ impl<V: CacheValue> Rules<V> {
                 codec_id: codec_id::<C>(),
                 spans: Spans {
                     fresh: ttl,
-                    stale: self.stale.while_revalidate.max(self.stale.if_error),
+                    stale: self.stale.longest(),
                 },
             }),
             Err(error) => Verdict::Refuse(error),
@@ -149,8 +156,7 @@ impl<V: CacheValue> Rules<V> {
             Ttl::Fixed(ttl) => ttl,
             Ttl::Of(_) => HOLD,
         };
-        let stale = self.stale.while_revalidate.max(self.stale.if_error);
-        fresh.saturating_add(stale)
+        fresh.saturating_add(self.stale.longest())
     }
 
     /// Values that would live for less than a millisecond, the stores' unit, are not stored.

@@ -159,9 +159,11 @@ impl Engine {
         let write = Unacknowledged::new(self, std::slice::from_ref(key));
         let written = match self.storable(key, identity, verdict) {
             Ok(Some(sealed)) => {
-                self.flights.fence(key);
                 let put = self.store.put(key, sealed.envelope, sealed.ttl);
-                budget.spend(put).await.map_err(CacheError::from)
+                let keys = std::slice::from_ref(key);
+                self.fenced(budget, keys, put)
+                    .await
+                    .map_err(CacheError::from)
             }
             Ok(None) => self.delete(budget, std::slice::from_ref(key)).await,
             Err(error) => {
@@ -170,7 +172,6 @@ impl Engine {
             }
         };
         if !matches!(written, Err(CacheError::Store(_))) {
-            self.flights.fence(key);
             write.acknowledge();
         }
         written
@@ -193,10 +194,10 @@ impl Engine {
         let storable = self.storable(key, *identity, verdict);
         if let (Some(grant), Ok(Some(sealed))) = (intent, storable) {
             let write = Unacknowledged::new(self, std::slice::from_ref(key));
-            self.flights.fence(key);
             let commit = self.store.commit(key, &grant, sealed.envelope, sealed.ttl);
-            let stored = budget.spend(commit).await?;
-            self.flights.fence(key);
+            let stored = self
+                .fenced(budget, std::slice::from_ref(key), commit)
+                .await?;
             // Stored or deleted, it is confirmed; a repetition would end the hold-off below.
             write.acknowledge();
             if stored || target.hold_off.is_zero() {
@@ -255,11 +256,8 @@ impl Engine {
             return self.invalidate(budget, keys).await;
         }
         let write = Unacknowledged::new(self, keys);
-        self.flights.fence(key);
-        budget
-            .spend(self.store.hold_off(key, *identity, *hold_off))
-            .await?;
-        self.flights.fence(key);
+        let held_off = self.store.hold_off(key, *identity, *hold_off);
+        self.fenced(budget, keys, held_off).await?;
         write.acknowledge();
         Ok(())
     }
@@ -267,22 +265,31 @@ impl Engine {
     /// Ends the freshness of an entry. Calls may still share what is under way if they trust this
     /// process alone, hence the fence.
     pub(crate) async fn expire(&self, budget: &mut Budget, key: &Key) -> Result<(), CacheError> {
-        self.flights.fence(key);
-        budget.spend(self.store.expire(key)).await?;
-        self.flights.fence(key);
-        Ok(())
+        let expired = self.store.expire(key);
+        let keys = std::slice::from_ref(key);
+        Ok(self.fenced(budget, keys, expired).await?)
     }
 
     async fn delete(&self, budget: &mut Budget, keys: &[Key]) -> Result<(), CacheError> {
-        self.fence(keys);
-        budget.spend(self.store.delete(keys)).await?;
-        self.fence(keys);
+        self.fenced(budget, keys, self.store.delete(keys)).await?;
         Ok(())
     }
 
-    /// Nobody who comes from now on shares the loads of this process that are under way. An
-    /// invalidation says so before the deletion, and again after it: a load that started in
-    /// between may have read what was deleted next.
+    /// Changes entries, with a fence before it, and another after it: a load that started in between
+    /// may have read what was deleted next.
+    async fn fenced<T>(
+        &self,
+        budget: &mut Budget,
+        keys: &[Key],
+        change: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.fence(keys);
+        let changed = budget.spend(change).await?;
+        self.fence(keys);
+        Ok(changed)
+    }
+
+    /// Nobody who comes from now on shares the loads of this process that are under way.
     pub(super) fn fence(&self, keys: &[Key]) {
         keys.iter().for_each(|key| self.flights.fence(key));
     }

@@ -44,17 +44,25 @@ impl Seen {
         identity: TypeIdentity,
         now: Option<u64>,
     ) -> (Self, Result<Sight, Rejected>) {
-        let lease = envelope::lease(envelope).filter(|(of, _)| *of == identity);
-        let mut seen = Self {
-            stamp: envelope::stamp(envelope),
-            lease: lease.map(|(_, lease)| lease),
-            cost: None,
-        };
-        let sight = envelope::open(envelope, key.as_str(), identity).map(|opened| {
-            seen.cost = Some(opened.meta.load_cost);
-            Sight::new(opened.payload, &opened.meta, now)
-        });
-        (seen, sight)
+        match envelope::open(envelope, key.as_str(), identity) {
+            Ok(opened) => {
+                let seen = Self {
+                    stamp: Some(opened.stamp),
+                    lease: opened.lease,
+                    cost: Some(opened.meta.load_cost),
+                };
+                (seen, Ok(Sight::new(opened.payload, &opened.meta, now)))
+            }
+            Err(rejected) => {
+                let lease = envelope::lease(envelope).filter(|(of, _)| *of == identity);
+                let seen = Self {
+                    stamp: envelope::stamp(envelope),
+                    lease: lease.map(|(_, lease)| lease),
+                    cost: None,
+                };
+                (seen, Err(rejected))
+            }
+        }
     }
 
     pub(super) fn stamp(&self) -> Option<Stamp> {
@@ -68,17 +76,12 @@ impl Seen {
 
     /// The token of the lease or the intent that somebody has.
     pub(super) fn token(&self) -> Option<Token> {
-        self.of_kind(LeaseKind::Load)
-            .or(self.of_kind(LeaseKind::Intent))
-            .map(|lease| lease.token)
+        self.work().map(|lease| lease.token)
     }
 
     /// Whether somebody loads or writes.
     pub(super) fn is_busy(&self, now: Option<u64>) -> bool {
-        let lease = self
-            .of_kind(LeaseKind::Load)
-            .or(self.of_kind(LeaseKind::Intent));
-        lease.is_some_and(|lease| stands(lease, now)) || self.is_throttled(now)
+        self.work().is_some_and(|lease| stands(lease, now)) || self.is_throttled(now)
     }
 
     /// Whether the last load failed and it is too early for the next.
@@ -115,6 +118,12 @@ impl Seen {
             && self
                 .cost
                 .is_some_and(|cost| early::is_due(left, cost, beta, random()))
+    }
+
+    /// The lease or the intent that somebody has.
+    fn work(&self) -> Option<&Lease> {
+        self.of_kind(LeaseKind::Load)
+            .or(self.of_kind(LeaseKind::Intent))
     }
 
     fn of_kind(&self, kind: LeaseKind) -> Option<&Lease> {

@@ -150,12 +150,8 @@ impl Lane {
     /// Fails at once while the breaker is open or the server is known to be down; otherwise
     /// waits for the connection and the reply. Safe to drop at any time.
     pub(super) async fn call<R: FromReply>(&self, command: &Cmd) -> Result<R, Failure> {
-        self.admit()?;
-        let call = Call::start(&self.shared);
-        let reply = match self.wire().await {
-            Ok(mut wire) => self.exchange(&mut wire, command).await,
-            Err(error) => Err(error.into()),
-        };
+        let (call, mut wire) = self.board().await?;
+        let reply = self.exchange(&mut wire, command).await;
         call.finish();
         reply
     }
@@ -169,17 +165,10 @@ impl Lane {
         key: &Key,
         arguments: &[&[u8]],
     ) -> Result<(R, u64), Failure> {
-        self.admit()?;
-        let call = Call::start(&self.shared);
-        let reply = match self.wire().await {
-            Ok(mut wire) => self
-                .evaluate(&mut wire, script, key, arguments)
-                .await
-                .map(|reply| (reply, wire.number)),
-            Err(error) => Err(error.into()),
-        };
+        let (call, mut wire) = self.board().await?;
+        let reply = self.evaluate(&mut wire, script, key, arguments).await;
         call.finish();
-        reply
+        reply.map(|reply| (reply, wire.number))
     }
 
     /// Runs a script on the connection of this number; none, and nothing is sent, if that is not
@@ -193,15 +182,13 @@ impl Lane {
         key: &Key,
         arguments: &[&[u8]],
     ) -> Result<Option<R>, Failure> {
-        self.admit()?;
-        let call = Call::start(&self.shared);
-        let reply = match self.wire().await {
-            Ok(mut wire) if wire.number == number => self
+        let (call, mut wire) = self.board().await?;
+        let reply = match wire.number == number {
+            true => self
                 .evaluate(&mut wire, script, key, arguments)
                 .await
                 .map(Some),
-            Ok(_) => Ok(None),
-            Err(error) => Err(error.into()),
+            false => Ok(None),
         };
         call.finish();
         reply
@@ -211,12 +198,8 @@ impl Lane {
     ///
     /// Fails, waits and is dropped like [`call`](Self::call).
     pub(super) async fn call_watched(&self, key: &Key) -> Result<(Option<Bytes>, Change), Failure> {
-        self.admit()?;
-        let call = Call::start(&self.shared);
-        let reply = match self.wire().await {
-            Ok(mut wire) => self.get_watched(&mut wire, key).await,
-            Err(error) => Err(error.into()),
-        };
+        let (call, mut wire) = self.board().await?;
+        let reply = self.get_watched(&mut wire, key).await;
         call.finish();
         reply
     }
@@ -233,6 +216,19 @@ impl Lane {
             slot.state = State::Closed;
             last = slot.keeper.take();
         });
+    }
+
+    /// The beginning of every call: past the breaker, on to the connection.
+    async fn board(&self) -> Result<(Call<'_>, Wire), StoreError> {
+        self.admit()?;
+        let call = Call::start(&self.shared);
+        match self.wire().await {
+            Ok(wire) => Ok((call, wire)),
+            Err(error) => {
+                call.finish();
+                Err(error)
+            }
+        }
     }
 
     fn admit(&self) -> Result<(), StoreError> {
