@@ -15,7 +15,7 @@ use cache_runtime::{
     StoreError, StoreErrorKind,
     test_util::{Key, MemoryStore, RedisConfig, RedisStore},
 };
-use support::{Mode, PATIENCE, Proxy, RedisServer, briefly, eventually, within};
+use support::{Mode, PATIENCE, Proxy, Reads as _, RedisServer, briefly, eventually, within};
 use tokio::time::{sleep, timeout};
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -21,8 +21,9 @@ fn meta() -> Meta {
 }
 
 fn sealed(generations: &[Generation], payload: &[u8]) -> Bytes {
-    let mut buffer = start_tagged(generations);
+    let mut buffer = start();
     buffer.extend_from_slice(payload);
+    tag(&mut buffer, generations);
     seal(buffer, KEY, identity(), &meta())
 }
 
@@ -225,8 +226,9 @@ proptest! {
             load_cost: Duration::from_millis(cost.into()),
             codec_id,
         };
-        let mut buffer = start_tagged(&generations);
+        let mut buffer = start();
         buffer.extend_from_slice(&payload);
+        tag(&mut buffer, &generations);
         let bytes = seal(buffer, &key, identity, &meta);
         let opened = open(&bytes, &key, identity).unwrap();
         prop_assert_eq!(&opened.payload[..], &payload[..]);

@@ -8,7 +8,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use redis::{Client, Cmd, RedisResult, Value, aio::MultiplexedConnection};
 use tokio::{
     runtime::Handle,
@@ -18,7 +17,10 @@ use tokio::{
 };
 
 use super::{
-    super::watch::{Change, Watchers},
+    super::{
+        Found,
+        watch::{Change, Watchers},
+    },
     clock::Clock,
     keeper::{Event, Keeper},
     reply::{self, FromReply, Pair, Stored, Timed},
@@ -194,12 +196,23 @@ impl Lane {
         reply
     }
 
-    /// Reads a key and asks to be told of the next change: one `GET` with a word before it.
+    /// Reads an entry and the generations of its tags.
     ///
     /// Fails, waits and is dropped like [`call`](Self::call).
-    pub(super) async fn call_watched(&self, key: &Key) -> Result<(Option<Bytes>, Change), Failure> {
+    pub(super) async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, Failure> {
+        self.call(&reading(key, tags)).await
+    }
+
+    /// The same, and asks to be told of the entry's next change, with a word before it.
+    ///
+    /// Fails, waits and is dropped like [`call`](Self::call).
+    pub(super) async fn look_up_watched(
+        &self,
+        key: &Key,
+        tags: &[Key],
+    ) -> Result<(Found, Change), Failure> {
         let (call, mut wire) = self.board().await?;
-        let reply = self.get_watched(&mut wire, key).await;
+        let reply = self.read_watched(&mut wire, key, tags).await;
         call.finish();
         reply
     }
@@ -257,28 +270,28 @@ impl Lane {
         reply.inspect(|reply| self.shared.clock.heard(reply.now()))
     }
 
-    async fn get_watched(
+    async fn read_watched(
         &self,
         wire: &mut Wire,
         key: &Key,
-    ) -> Result<(Option<Bytes>, Change), Failure> {
-        let mut get = redis::cmd("GET");
-        get.arg(key.as_bytes());
+        tags: &[Key],
+    ) -> Result<(Found, Change), Failure> {
+        let read = reading(key, tags);
         if !wire.tracking {
-            return Ok((self.exchange(wire, &get).await?, Change::never()));
+            return Ok((self.exchange(wire, &read).await?, Change::never()));
         }
         // Before it is sent: the push may overtake our hearing of the reply.
         let change = self.shared.watchers.watch(key.as_bytes());
         let mut commands = redis::pipe();
         commands.cmd("CLIENT").arg("CACHING").arg("YES");
-        commands.add_command(get);
+        commands.add_command(read);
         let replies = wire.connection.send_packed_commands(&commands, 0, 2).await;
         let Pair(caching, value) = self.settle(wire, replies.map(Value::Array))?;
         let tracked = self.settle::<Stored>(wire, Ok(caching));
-        let value = self.settle(wire, Ok(value))?;
+        let found = self.settle(wire, Ok(value))?;
         match tracked {
-            Ok(Stored) => Ok((value, change)),
-            Err(_) => Ok((value, Change::never())),
+            Ok(Stored) => Ok((found, change)),
+            Err(_) => Ok((found, Change::never())),
         }
     }
 
@@ -356,6 +369,15 @@ impl Drop for Lane {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+fn reading(key: &Key, tags: &[Key]) -> Cmd {
+    let mut command = redis::cmd(if tags.is_empty() { "GET" } else { "MGET" });
+    command.arg(key.as_bytes());
+    for tag in tags {
+        command.arg(tag.as_bytes());
+    }
+    command
 }
 
 fn closed() -> StoreError {

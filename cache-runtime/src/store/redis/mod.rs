@@ -7,24 +7,25 @@ mod pool;
 mod reply;
 mod script;
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use deadpool_redis::{Connection, Pool};
+use futures_util::future::{join_all, try_join_all};
 use redis::{Client, Cmd};
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::{
     clock::Clock,
     lane::{Failure, Lane},
-    reply::{Answer, Pong, Said, Stored, Timed, Verdict},
+    reply::{Answer, Current, Pong, Said, Stored, Timed, Verdict},
     script::Script,
 };
-use super::{LONGEST, bounded, watch::Change};
+use super::{Found, LONGEST, bounded, watch::Change};
 use crate::{
     codec::TypeIdentity,
     config::RedisConfig,
-    envelope::{self, FORMAT, MAGIC},
+    envelope::{self, FORMAT, Generation, MAGIC},
     error::{ConfigError, StoreError},
     key::Key,
     lease::{Acquire, Acquired, ENDED_KEPT, Grant, Release, Token},
@@ -77,20 +78,40 @@ impl RedisStore {
         })
     }
 
-    /// The bytes under `key`: one `GET`. Sent a second time if the connection broke under it.
+    /// The bytes under `key` and the generations of `tags`: one command. Sent a second time if the
+    /// connection broke under it.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the server fails or refuses.
-    pub async fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
-        let mut command = Cmd::with_capacity(2, key.as_bytes().len() + 3);
-        command.arg("GET").arg(key.as_bytes());
+    pub async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, StoreError> {
         let lane = self.lane(key);
-        match lane.call(&command).await {
-            Err(Failure { lost: true, .. }) => lane.call(&command).await,
+        match lane.look_up(key, tags).await {
+            Err(Failure { lost: true, .. }) => lane.look_up(key, tags).await,
             result => result,
         }
         .map_err(|failure| failure.error)
+    }
+
+    /// The generations of tags, each kept for at least `kept` from now; a tag without one gets one:
+    /// one script for each, sent together.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server fails, refuses, or is full and a tag has none.
+    pub async fn generations(
+        &self,
+        tags: &[Key],
+        kept: Duration,
+    ) -> Result<Vec<Generation>, StoreError> {
+        let kept = &millis(kept);
+        let generation = |tag| async move {
+            let Token(fresh) = Token::random();
+            let arguments: [&[u8]; 2] = [&fresh, kept.as_bytes()];
+            let reply = self.run::<Current>(&script::GENERATION, tag, &arguments);
+            Ok(reply.await?.0.generation)
+        };
+        try_join_all(tags.iter().map(generation)).await
     }
 
     /// Puts `value` under `key` for `ttl`: one `SET PX`.
@@ -291,16 +312,20 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Reads, and asks to be told when what was read changes: `CLIENT CACHING YES` and one
-    /// `GET`, sent as one. Sent a second time if the connection broke under it.
+    /// Looks up, and asks to be told when the entry changes: `CLIENT CACHING YES` and one command,
+    /// sent as one. Sent a second time if the connection broke under it.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the server fails or refuses. Refusing to tell of changes is no error.
-    pub async fn get_watched(&self, key: &Key) -> Result<(Option<Bytes>, Change), StoreError> {
+    pub async fn look_up_watched(
+        &self,
+        key: &Key,
+        tags: &[Key],
+    ) -> Result<(Found, Change), StoreError> {
         let lane = self.lane(key);
-        match lane.call_watched(key).await {
-            Err(Failure { lost: true, .. }) => lane.call_watched(key).await,
+        match lane.look_up_watched(key, tags).await {
+            Err(Failure { lost: true, .. }) => lane.look_up_watched(key, tags).await,
             result => result,
         }
         .map_err(|failure| failure.error)
@@ -433,37 +458,4 @@ impl fmt::Debug for RedisStore {
             .field("config", &self.inner.config)
             .finish_non_exhaustive()
     }
-}
-
-/// Drives all futures together; their results in order.
-async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    enum Branch<F: Future> {
-        Running(Pin<Box<F>>),
-        Done(Option<F::Output>),
-    }
-    let mut branches: Vec<_> = futures.map(|f| Branch::Running(Box::pin(f))).collect();
-    std::future::poll_fn(|context| {
-        let mut pending = false;
-        for branch in &mut branches {
-            if let Branch::Running(future) = branch {
-                match future.as_mut().poll(context) {
-                    Poll::Ready(output) => *branch = Branch::Done(Some(output)),
-                    Poll::Pending => pending = true,
-                }
-            }
-        }
-        if pending {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
-    })
-    .await;
-    branches
-        .into_iter()
-        .filter_map(|branch| match branch {
-            Branch::Done(output) => output,
-            Branch::Running(_) => None,
-        })
-        .collect()
 }

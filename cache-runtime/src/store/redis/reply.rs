@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{ConnectionInfo, ErrorKind, RedisError, ServerErrorKind, Value};
 
+use super::super::Found;
 use crate::{
+    envelope::Generation,
     error::{StoreError, StoreErrorKind},
     lease::{LeaseKind, Token},
 };
@@ -142,6 +144,18 @@ impl FromReply for Time {
     }
 }
 
+/// The reply to a look-up: `GET`, or `MGET` with the tags.
+impl FromReply for Found {
+    fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
+        let Value::Array(values) = reply else {
+            return Ok(Self::new(Option::from_reply(reply)?, []));
+        };
+        let values: Result<Vec<_>, _> = values.into_iter().map(Option::from_reply).collect();
+        let mut values = values?.into_iter();
+        Ok(Self::new(values.next().flatten(), values))
+    }
+}
+
 /// The replies to two commands that were sent as one.
 pub(super) struct Pair(pub(super) Value, pub(super) Value);
 
@@ -178,6 +192,31 @@ impl FromReply for Verdict {
 }
 
 impl Timed for Verdict {
+    fn now(&self) -> u64 {
+        self.now
+    }
+}
+
+/// The reply of the script that gives a generation.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Current {
+    pub(super) generation: Generation,
+    now: u64,
+}
+
+impl FromReply for Current {
+    fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
+        match array(reply)? {
+            [Value::BulkString(generation), Value::Int(now)] => Ok(Self {
+                generation: generation.try_into().map_err(|_| OutOfStep)?,
+                now: now.try_into().map_err(|_| OutOfStep)?,
+            }),
+            _ => Err(OutOfStep),
+        }
+    }
+}
+
+impl Timed for Current {
     fn now(&self) -> u64 {
         self.now
     }
