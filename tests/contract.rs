@@ -46,6 +46,8 @@ macro_rules! contract {
 
 #[path = "contract/leases.rs"]
 mod leases;
+#[path = "contract/tags.rs"]
+mod tags;
 
 contract! {
     what_was_put_is_got,

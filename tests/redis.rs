@@ -177,7 +177,7 @@ mod commands {
             assert_eq!(memory.clear(&pattern), cleared, "{pattern}");
             for name in &names {
                 let left = redis.get(name).await.unwrap();
-                assert_eq!(memory.get(name), left, "{pattern} {name}");
+                assert_eq!(memory.look_up(name, &[]).envelope, left, "{pattern} {name}");
             }
             assert_eq!(memory.clear("*"), redis.clear("*").await.unwrap());
         }
