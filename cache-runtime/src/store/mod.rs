@@ -30,6 +30,15 @@ pub enum Store {
     Redis(RedisStore),
 }
 
+/// What the store holds under a key, and the generations of its tags.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The entry; `None` if there is none.
+    pub envelope: Option<Bytes>,
+    /// The tags' generations, in the order they were asked for; `None` for a tag without one.
+    pub generations: Vec<Option<Bytes>>,
+}
+
 impl Store {
     /// The bytes under `key`: one `GET` on Redis and nothing else.
     ///
@@ -205,7 +214,10 @@ impl Store {
     pub async fn get_watched(&self, key: &Key) -> Result<(Option<Bytes>, Change), StoreError> {
         match self {
             Self::Memory(store) => Ok(store.get_watched(key)),
-            Self::Redis(store) => store.get_watched(key).await,
+            Self::Redis(store) => {
+                let (found, change) = store.get_watched(key, &[]).await?;
+                Ok((found.envelope, change))
+            }
         }
     }
 

@@ -1,9 +1,11 @@
 //! Redis: a few lanes for entries, a pool for everything else.
 
+mod carrier;
 mod clock;
 mod keeper;
 mod lane;
 mod pool;
+mod reads;
 mod reply;
 mod script;
 
@@ -20,7 +22,7 @@ use self::{
     reply::{Answer, Pong, Said, Stored, Timed, Verdict},
     script::Script,
 };
-use super::{LONGEST, bounded, watch::Change};
+use super::{Found, LONGEST, bounded, watch::Change};
 use crate::{
     codec::TypeIdentity,
     config::RedisConfig,
@@ -77,17 +79,30 @@ impl RedisStore {
         })
     }
 
-    /// The bytes under `key`: one `GET`. Sent a second time if the connection broke under it.
+    /// The bytes under `key`: [`look_up`](Self::look_up) without tags.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the server fails or refuses.
+    /// As for [`look_up`](Self::look_up).
     pub async fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
-        let mut command = Cmd::with_capacity(2, key.as_bytes().len() + 3);
-        command.arg("GET").arg(key.as_bytes());
+        Ok(self.look_up(key, &[]).await?.envelope)
+    }
+
+    /// The bytes under `key` and the generations of its tags, as of one moment. Sent a second
+    /// time if the connection broke under it.
+    ///
+    /// A read that has its lane to itself is one `GET`, or one `MGET` with tags. Reads that wait
+    /// at the same moment share an `MGET`; dropping one of them leaves the others alone. What is
+    /// no string counts as absent in an `MGET`. A server that refuses `MGET` gets `GET`s in one
+    /// go instead, between which other commands may run.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server fails or refuses; for a `GET` also if the key holds no string.
+    pub async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, StoreError> {
         let lane = self.lane(key);
-        match lane.call(&command).await {
-            Err(Failure { lost: true, .. }) => lane.call(&command).await,
+        match lane.look_up(key, tags).await {
+            Err(Failure { lost: true, .. }) => lane.look_up(key, tags).await,
             result => result,
         }
         .map_err(|failure| failure.error)
@@ -291,16 +306,21 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Reads, and asks to be told when what was read changes: `CLIENT CACHING YES` and one
-    /// `GET`, sent as one. Sent a second time if the connection broke under it.
+    /// Reads like [`look_up`](Self::look_up), and asks to be told when the entry changes:
+    /// `CLIENT CACHING YES` and one `GET` or `MGET`, sent as one. Sent a second time if the
+    /// connection broke under it.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the server fails or refuses. Refusing to tell of changes is no error.
-    pub async fn get_watched(&self, key: &Key) -> Result<(Option<Bytes>, Change), StoreError> {
+    pub async fn get_watched(
+        &self,
+        key: &Key,
+        tags: &[Key],
+    ) -> Result<(Found, Change), StoreError> {
         let lane = self.lane(key);
-        match lane.call_watched(key).await {
-            Err(Failure { lost: true, .. }) => lane.call_watched(key).await,
+        match lane.look_up_watched(key, tags).await {
+            Err(Failure { lost: true, .. }) => lane.look_up_watched(key, tags).await,
             result => result,
         }
         .map_err(|failure| failure.error)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::{ConnectionInfo, ErrorKind, RedisError, ServerErrorKind, Value};
 
+use super::super::Found;
 use crate::{
     error::{StoreError, StoreErrorKind},
     lease::{LeaseKind, Token},
@@ -92,6 +93,50 @@ impl FromReply for Option<Bytes> {
     }
 }
 
+/// The reply to `MGET` for this many keys, in the form of as many replies to `GET`.
+pub(super) fn row(reply: Value, keys: usize) -> Result<Vec<Value>, OutOfStep> {
+    let replies = gets(reply, keys)?;
+    // A part of the reply to `MGET` is never an error.
+    match replies.iter().any(|reply| matches!(reply, Value::ServerError(_))) {
+        true => Err(OutOfStep),
+        false => Ok(replies),
+    }
+}
+
+/// The replies to this many `GET`s that were sent as one.
+pub(super) fn gets(replies: Value, keys: usize) -> Result<Vec<Value>, OutOfStep> {
+    let fits =
+        |reply: &Value| matches!(reply, Value::Nil | Value::BulkString(_) | Value::ServerError(_));
+    match replies {
+        Value::Array(replies) if replies.len() == keys && replies.iter().all(fits) => Ok(replies),
+        _ => Err(OutOfStep),
+    }
+}
+
+/// The reply to one `GET`, as it is.
+impl FromReply for Value {
+    fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
+        match reply {
+            Self::Nil | Self::BulkString(_) => Ok(reply),
+            _ => Err(OutOfStep),
+        }
+    }
+}
+
+/// What the replies to a `GET` of an entry and of each of its tags say.
+pub(super) fn found(mut replies: impl Iterator<Item = Value>) -> Result<Found, StoreError> {
+    let mut next = || match replies.next() {
+        Some(Value::ServerError(error)) => Some(Err(store_error(&error.into()))),
+        Some(Value::BulkString(bytes)) => Some(Ok(Some(bytes.into()))),
+        Some(_) => Some(Ok(None)),
+        None => None,
+    };
+    Ok(Found {
+        envelope: next().transpose()?.flatten(),
+        generations: std::iter::from_fn(next).collect::<Result<_, _>>()?,
+    })
+}
+
 /// The reply to `DEL`, and numbers within others.
 impl FromReply for u64 {
     fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
@@ -149,6 +194,20 @@ impl FromReply for Pair {
     fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
         let [first, second] = array(reply)?;
         Ok(Self(first, second))
+    }
+}
+
+/// The reply to a command, and those to what was sent with it.
+pub(super) struct First(pub(super) Value, pub(super) Vec<Value>);
+
+impl FromReply for First {
+    fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
+        let Value::Array(replies) = reply else {
+            return Err(OutOfStep);
+        };
+        let mut replies = replies.into_iter();
+        let first = replies.next().ok_or(OutOfStep)?;
+        Ok(Self(first, replies.collect()))
     }
 }
 
