@@ -32,7 +32,8 @@ impl Flow {
             return self.missed(Miss::Unconfirmed);
         }
         let since = Since::Stored(Moment::now());
-        match self.budget.spend(engine.store.get(key)).await {
+        let found = self.budget.look_up(&engine.store, key, &[]).await;
+        match found.map(|found| found.envelope) {
             Err(error) => self.missed(Miss::Store(error.kind())),
             Ok(None) => {
                 self.seen = Seen::default();

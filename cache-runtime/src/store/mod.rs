@@ -52,6 +52,26 @@ impl Store {
         }
     }
 
+    /// The same with an error at the deadline, and the generations of the entry's tags.
+    ///
+    /// # Errors
+    ///
+    /// As for [`get`](Self::get), and if there is no answer by then.
+    pub async fn look_up_by(
+        &self,
+        key: &Key,
+        tags: &[Key],
+        deadline: Instant,
+    ) -> Result<Found, StoreError> {
+        match self {
+            Self::Memory(store) => Ok(Found {
+                envelope: store.get(key),
+                generations: Vec::new(),
+            }),
+            Self::Redis(store) => store.look_up_by(key, tags, deadline).await,
+        }
+    }
+
     /// Puts `envelope` under `key` for `ttl`, replacing what is there.
     ///
     /// The time is kept in whole milliseconds, at least one and at most a hundred years.

@@ -3,9 +3,9 @@
 //! It lives where the connection lives, not with any of the callers: whoever leaves takes nobody
 //! along, and when that runtime ends both end together.
 
-use std::sync::Arc;
+use std::{mem, pin::pin, sync::Arc};
 
-use tokio::task::yield_now;
+use tokio::{task::yield_now, time::timeout_at};
 
 use super::{
     lane::{Failure, Shared, Wire},
@@ -39,11 +39,27 @@ impl Carrier {
     pub(super) async fn run(mut self) {
         // Everyone who can run now gets in.
         yield_now().await;
-        self.load = self.wire.reads.close().map_or(Load::Delivered, Load::Taken);
-        if let Load::Taken(batch) = &self.load {
-            let replies = self.shared.fetch(&self.wire, &batch.keys).await;
-            if let Load::Taken(batch) = std::mem::replace(&mut self.load, Load::Delivered) {
-                self.wire.reads.answer(batch, replies);
+        let Some(mut batch) = self.wire.reads.close() else {
+            self.load = Load::Delivered;
+            return;
+        };
+        let keys = mem::take(&mut batch.keys);
+        self.load = Load::Taken(batch);
+        let (shared, wire) = (Arc::clone(&self.shared), Arc::clone(&self.wire));
+        let mut replies = pin!(shared.fetch(&wire, &keys));
+        while let Load::Taken(batch) = &mut self.load {
+            let replies = match timeout_at(batch.deadline, &mut replies).await {
+                Ok(replies) => replies,
+                Err(_) => {
+                    shared.expire(&wire, batch);
+                    if batch.is_awaited() {
+                        continue;
+                    }
+                    Ok(Vec::new())
+                }
+            };
+            if let Load::Taken(batch) = mem::replace(&mut self.load, Load::Delivered) {
+                wire.reads.answer(batch, replies);
             }
         }
     }
@@ -52,7 +68,7 @@ impl Carrier {
 /// Only unfinished with its runtime, or after a panic in the client library.
 impl Drop for Carrier {
     fn drop(&mut self) {
-        let batch = match std::mem::replace(&mut self.load, Load::Delivered) {
+        let batch = match mem::replace(&mut self.load, Load::Delivered) {
             Load::Awaited => self.wire.reads.close(),
             Load::Taken(batch) => Some(batch),
             Load::Delivered => None,

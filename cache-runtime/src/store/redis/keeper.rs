@@ -40,7 +40,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Limit of a call that has no budget of its own. Every call of the flow has one, far below.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The wait after a server that refused the credentials: asking ten times a second would fill its
 /// log and may lock the account.

@@ -24,7 +24,7 @@ use tokio::{
     runtime::Handle,
     sync::{mpsc::UnboundedSender, watch},
     task::AbortHandle,
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 
 use super::{
@@ -35,7 +35,7 @@ use super::{
     carrier::Carrier,
     clock::Clock,
     keeper::{Event, Keeper},
-    reads::{Reads, Ticket},
+    reads::{Batch, Reads, Ticket},
     reply::{self, First, FromReply, Stored, Timed},
     script::Script,
 };
@@ -229,19 +229,25 @@ impl Lane {
     }
 
     /// Reads a key and its tags: by itself if nothing else is under way, otherwise with the others
-    /// that wait.
+    /// that wait. Fails at the deadline.
     ///
     /// Fails, waits and is dropped like [`call`](Self::call).
-    pub(super) async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, Failure> {
+    pub(super) async fn look_up(
+        &self,
+        key: &Key,
+        tags: &[Key],
+        deadline: Instant,
+    ) -> Result<Found, Failure> {
         self.admit()?;
+        // What most calls do not need is boxed: the future is moved about before it starts.
         let wire = match self.ready() {
             Some(wire) => wire,
-            None => self.guarded(self.wire()).await?,
+            None => Box::pin(self.by(deadline, async { Ok(self.wire().await?) })).await?,
         };
-        let Some(_alone) = wire.reads.alone() else {
-            return self.join(&wire, key, tags).await;
-        };
-        self.guarded(self.shared.read(&wire, key, tags)).await
+        match wire.reads.alone() {
+            Some(_alone) => Box::pin(self.by(deadline, self.shared.read(&wire, key, tags))).await,
+            None => self.join(&wire, key, tags, deadline).await,
+        }
     }
 
     /// Reads a key and its tags, and asks to be told of the next change of the key: one `GET` or
@@ -313,8 +319,17 @@ impl Lane {
     }
 
     /// Reads in the company of others.
-    async fn join(&self, wire: &Arc<Wire>, key: &Key, tags: &[Key]) -> Result<Found, Failure> {
-        let joined = poll_fn(|context| Poll::Ready(wire.reads.join(key, tags, context.waker())));
+    async fn join(
+        &self,
+        wire: &Arc<Wire>,
+        key: &Key,
+        tags: &[Key],
+        deadline: Instant,
+    ) -> Result<Found, Failure> {
+        let joined = poll_fn(|context| {
+            let joined = wire.reads.join(key, tags, deadline, context.waker());
+            Poll::Ready(joined)
+        });
         let (ticket, opens) = joined.await;
         let mut waiting = Waiting {
             shared: &self.shared,
@@ -324,7 +339,14 @@ impl Lane {
             let carrier = Carrier::new(Arc::clone(&self.shared), Arc::clone(wire));
             wire.runtime.spawn(carrier.run());
         }
-        Pin::new(&mut waiting.ticket).await
+        // The carrier keeps the time, but its runtime may not be driven while this one is.
+        match Handle::try_current() {
+            Ok(runtime) if runtime.id() != wire.runtime.id() => {
+                let ticket = timeout_at(deadline, Pin::new(&mut waiting.ticket));
+                Box::pin(ticket).await.unwrap_or_else(|_| Err(late()))
+            }
+            _ => Pin::new(&mut waiting.ticket).await,
+        }
     }
 
     async fn read_watched(
@@ -343,13 +365,21 @@ impl Lane {
         Ok((found, if tracked { change } else { Change::never() }))
     }
 
-    /// Watches over a part of a call.
-    async fn guarded<T, E>(
+    /// Watches over a part of a call, and ends it at the deadline.
+    async fn by<T>(
         &self,
-        part: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
+        deadline: Instant,
+        part: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        if Handle::try_current().is_err() {
+            return Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "not called from a tokio runtime",
+            ).into());
+        }
         let call = Call::start(&self.shared);
-        let result = part.await;
+        // Cut off, the call is not finished and says so.
+        let result = timeout_at(deadline, part).await.map_err(|_| late())?;
         call.finish();
         result
     }
@@ -501,7 +531,8 @@ impl Shared {
     }
 
     async fn exchange<R: FromReply>(&self, wire: &Wire, command: &Cmd) -> Result<R, Failure> {
-        let reply = wire.connection.clone().send_packed_command(command).await;
+        let mut connection = wire.connection.clone();
+        let reply = connection.send_packed_command(command).await;
         self.settle(wire, reply)
     }
 
@@ -545,6 +576,16 @@ impl Shared {
         }
         self.failed(error.clone());
         Err(Failure { error, lost })
+    }
+
+    /// Ends the reads of an unanswered batch whose time is over. Each is a failure like that of
+    /// [`Call`].
+    pub(super) fn expire(&self, wire: &Wire, batch: &mut Batch) {
+        let now = Instant::now();
+        let late = wire.reads.expire(batch, now, &late());
+        if batch.waited(now) >= CUT_OFF {
+            (0..late).for_each(|_| self.failed(unanswered()));
+        }
     }
 
     /// The link failed a call: counts, and has the keeper look.
@@ -630,6 +671,11 @@ fn get_many(keys: &[Key]) -> Cmd {
         command.arg(key.as_bytes());
     });
     command
+}
+
+/// What a call gets at its deadline.
+fn late() -> Failure {
+    StoreError::new(StoreErrorKind::Timeout, "no reply in time").into()
 }
 
 /// Whether the server, up and willing, does not want several keys in one command: a user may lack

@@ -14,10 +14,12 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, task::Poll, time::Duration};
 use bytes::Bytes;
 use deadpool_redis::{Connection, Pool};
 use redis::{Client, Cmd};
+use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::{
     clock::Clock,
+    keeper::RESPONSE_TIMEOUT,
     lane::{Failure, Lane},
     reply::{Answer, Pong, Said, Stored, Timed, Verdict},
     script::Script,
@@ -98,14 +100,31 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the server fails or refuses; for a `GET` also if the key holds no string.
+    /// [`StoreError`] if the server fails or refuses, or does not answer within 5 s; for a `GET`
+    /// also if the key holds no string.
     pub async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, StoreError> {
+        self.look_up_by(key, tags, Instant::now() + RESPONSE_TIMEOUT).await
+    }
+
+    /// The same with another deadline. One timer serves all reads that share a command.
+    ///
+    /// # Errors
+    ///
+    /// As for [`look_up`](Self::look_up).
+    pub async fn look_up_by(
+        &self,
+        key: &Key,
+        tags: &[Key],
+        deadline: Instant,
+    ) -> Result<Found, StoreError> {
         let lane = self.lane(key);
-        match lane.look_up(key, tags).await {
-            Err(Failure { lost: true, .. }) => lane.look_up(key, tags).await,
-            result => result,
+        let mut again = true;
+        loop {
+            match lane.look_up(key, tags, deadline).await {
+                Err(Failure { lost: true, .. }) if again => again = false,
+                result => return result.map_err(|failure| failure.error),
+            }
         }
-        .map_err(|failure| failure.error)
     }
 
     /// Puts `value` under `key` for `ttl`: one `SET PX`.

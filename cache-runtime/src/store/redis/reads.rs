@@ -58,12 +58,16 @@ pub(super) struct Batch {
     pub(super) keys: Vec<Key>,
     reads: Vec<Read>,
     since: Instant,
+    /// The first of its reads'.
+    pub(super) deadline: Instant,
 }
 
 #[derive(Debug)]
 struct Read {
-    place: usize,
+    /// None once nobody is to get the reply.
+    place: Option<usize>,
     keys: usize,
+    deadline: Instant,
 }
 
 #[derive(Debug)]
@@ -104,6 +108,9 @@ impl Reads {
 
     /// If nothing is under way: the right to read by oneself.
     pub(super) fn alone(&self) -> Option<Alone<'_>> {
+        if self.under_way.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
         self.under_way
             .compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
@@ -111,7 +118,14 @@ impl Reads {
     }
 
     /// Takes a place in the open batch; true if this opened one, which needs a carrier then.
-    pub(super) fn join(&self, key: &Key, tags: &[Key], waker: &Waker) -> (Ticket<'_>, bool) {
+    /// The carrier gives the place up at the deadline.
+    pub(super) fn join(
+        &self,
+        key: &Key,
+        tags: &[Key],
+        deadline: Instant,
+        waker: &Waker,
+    ) -> (Ticket<'_>, bool) {
         let asked = 1 + tags.len();
         let mut desk = self.desk.lock();
         let desk = &mut *desk;
@@ -122,10 +136,15 @@ impl Reads {
             desk.full.extend(desk.open.take());
         }
         let opens = desk.open.is_none();
-        let batch = desk.open.get_or_insert_with(Batch::new);
+        let batch = desk.open.get_or_insert_with(|| Batch::new(deadline));
+        batch.deadline = batch.deadline.min(deadline);
         batch.keys.push(key.clone());
         batch.keys.extend_from_slice(tags);
-        batch.reads.push(Read { place, keys: asked });
+        batch.reads.push(Read {
+            place: Some(place),
+            keys: asked,
+            deadline,
+        });
         if opens {
             self.under_way.fetch_add(1, Ordering::Relaxed);
         }
@@ -154,21 +173,43 @@ impl Reads {
         let mut wakers = Vec::with_capacity(batch.reads.len());
         let mut replies = replies.map(Vec::into_iter);
         let mut desk = self.desk.lock();
-        for Read { place, keys } in batch.reads {
+        for Read { place, keys, .. } in batch.reads {
             let found = match &mut replies {
                 Ok(replies) => reply::found(replies.by_ref().take(keys)).map_err(Failure::from),
                 Err(failure) => Err(failure.clone()),
             };
-            wakers.extend(desk.answer(place, found));
+            wakers.extend(place.and_then(|place| desk.answer(place, found)));
         }
         drop(desk);
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// Answers those in an unanswered batch whose time is over; how many were still waiting.
+    pub(super) fn expire(&self, batch: &mut Batch, now: Instant, failure: &Failure) -> usize {
+        let mut wakers = Vec::new();
+        let mut desk = self.desk.lock();
+        for read in &mut batch.reads {
+            if read.deadline <= now
+                && let Some(place) = read.place.take()
+            {
+                wakers.extend(desk.answer(place, Err(failure.clone())));
+            }
+        }
+        drop(desk);
+        let waiting = batch.reads.iter().filter(|read| read.place.is_some());
+        batch.deadline = waiting.map(|read| read.deadline).min().unwrap_or(now);
+        let late = wakers.len();
+        wakers.into_iter().for_each(Waker::wake);
+        late
+    }
+
     /// What the values of a reply weigh, for the size of batches to come.
     pub(super) fn weigh(&self, bytes: usize, keys: usize) {
+        if keys == 0 {
+            return;
+        }
         let before = self.typical_bytes.load(Ordering::Relaxed);
-        let now = before - before / 4 + bytes / keys.max(1) / 4;
+        let now = before - before / 4 + bytes / keys / 4;
         if now != before {
             self.typical_bytes.store(now, Ordering::Relaxed);
         }
@@ -248,12 +289,22 @@ impl Desk {
 }
 
 impl Batch {
-    fn new() -> Self {
+    fn new(deadline: Instant) -> Self {
         Self {
             keys: Vec::with_capacity(16),
             reads: Vec::with_capacity(16),
             since: Instant::now(),
+            deadline,
         }
+    }
+
+    /// Whether anybody is to get a reply.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.reads.iter().any(|read| read.place.is_some())
+    }
+
+    pub(super) fn waited(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
     }
 }
 
