@@ -1,13 +1,20 @@
-//! Reading entries that have no tags.
+//! Reading without a deadline, and without tags.
 
 use bytes::Bytes;
 use cache_runtime::StoreError;
 use cache_runtime::test_util::{Change, Found, Key, RedisStore, Store};
+use tokio::time::Instant;
 
-/// What a look-up finds, for tests to which tags do not matter.
+use crate::wait::PATIENCE;
+
+/// What look-ups find, for tests to which deadlines do not matter.
 pub trait Reads: Sync {
-    /// What the store has under the key, without tags.
-    fn found(&self, key: &Key) -> impl Future<Output = Result<Found, StoreError>> + Send;
+    /// What the store has, within a generous time.
+    fn look_up(
+        &self,
+        key: &Key,
+        tags: &[Key],
+    ) -> impl Future<Output = Result<Found, StoreError>> + Send;
 
     /// The same, watched.
     fn found_watched(
@@ -17,7 +24,7 @@ pub trait Reads: Sync {
 
     /// The bytes of the entry.
     fn get(&self, key: &Key) -> impl Future<Output = Result<Option<Bytes>, StoreError>> + Send {
-        async { Ok(self.found(key).await?.envelope) }
+        async { Ok(self.look_up(key, &[]).await?.envelope) }
     }
 
     /// The bytes of the entry, and its next change.
@@ -33,8 +40,8 @@ pub trait Reads: Sync {
 }
 
 impl Reads for Store {
-    async fn found(&self, key: &Key) -> Result<Found, StoreError> {
-        self.look_up(key, &[]).await
+    async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, StoreError> {
+        self.look_up_by(key, tags, Instant::now() + PATIENCE).await
     }
 
     async fn found_watched(&self, key: &Key) -> Result<(Found, Change), StoreError> {
@@ -43,8 +50,8 @@ impl Reads for Store {
 }
 
 impl Reads for RedisStore {
-    async fn found(&self, key: &Key) -> Result<Found, StoreError> {
-        self.look_up(key, &[]).await
+    async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, StoreError> {
+        self.look_up_by(key, tags, Instant::now() + PATIENCE).await
     }
 
     async fn found_watched(&self, key: &Key) -> Result<(Found, Change), StoreError> {

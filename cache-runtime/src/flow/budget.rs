@@ -9,6 +9,8 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
 use crate::error::{StoreError, StoreErrorKind};
+use crate::place::Place;
+use crate::store::{Found, Store};
 
 /// What is left of the time that the cache may cost one call. The origin's time does not count.
 #[derive(Debug)]
@@ -23,6 +25,26 @@ impl Budget {
 
     pub(crate) fn left(&self) -> Duration {
         self.left
+    }
+
+    /// Reads an entry for as long as the budget lasts. Cancel safe.
+    ///
+    /// What [`spend`](Self::spend) does of any operation, but the store keeps the time: reads that
+    /// are sent together share a timer.
+    pub(crate) async fn look_up(
+        &mut self,
+        store: &Store,
+        place: &Place,
+    ) -> Result<Found, StoreError> {
+        if self.left.is_zero() {
+            return Err(spent());
+        }
+        let start = Instant::now();
+        let found = store
+            .look_up_by(&place.key, &place.tags, start + self.left)
+            .await;
+        self.left = self.left.saturating_sub(start.elapsed());
+        found
     }
 
     /// Runs a cache operation for as long as the budget lasts. Cancel safe if `operation` is.

@@ -106,8 +106,7 @@ impl Engine {
         place: &Place,
         stale: Duration,
     ) -> Result<Option<Bytes>, StoreError> {
-        let look_up = self.store.look_up(&place.key, &place.tags);
-        let found = budget.spend(look_up).await?;
+        let found = budget.look_up(&self.store, place).await?;
         let (_, sight) = self.see(&found, place, self.store.now(&place.key));
         Ok(match sight {
             Ok(Some(Sight::Fresh { payload, .. })) => Some(payload),

@@ -25,8 +25,8 @@ impl Flow {
             return self.missed(Miss::Unconfirmed);
         }
         let since = Since::Stored(Moment::now());
-        let look_up = engine.store.look_up(&place.key, &place.tags);
-        match self.budget.spend(look_up).await {
+        let found = self.budget.look_up(&engine.store, place).await;
+        match found {
             Err(error) => self.missed(Miss::Store(error.kind())),
             Ok(found) => self.look_at(&found, since, place),
         }

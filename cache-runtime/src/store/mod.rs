@@ -53,15 +53,22 @@ impl Found {
 }
 
 impl Store {
-    /// The bytes under `key` and the generations of `tags`: one command on Redis and nothing else.
+    /// The bytes under `key` and the generations of `tags`: one command on Redis and nothing else,
+    /// shared with whoever looks up at the same moment.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the store fails; an absent or expired entry is `None`.
-    pub async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, StoreError> {
+    /// [`StoreError`] if the store fails, or does not answer by the deadline; an absent or expired
+    /// entry is `None`.
+    pub async fn look_up_by(
+        &self,
+        key: &Key,
+        tags: &[Key],
+        deadline: Instant,
+    ) -> Result<Found, StoreError> {
         match self {
             Self::Memory(store) => Ok(store.look_up(key, tags)),
-            Self::Redis(store) => store.look_up(key, tags).await,
+            Self::Redis(store) => store.look_up_by(key, tags, deadline).await,
         }
     }
 
@@ -240,7 +247,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As for [`look_up`](Self::look_up).
+    /// As for [`look_up_by`](Self::look_up_by).
     pub async fn look_up_watched(
         &self,
         key: &Key,

@@ -91,7 +91,8 @@ impl Keeper {
         loop {
             match self.connect().await {
                 Ok(wire) => {
-                    if !self.publish(State::Ready(wire.clone())) {
+                    let wire = Arc::new(wire);
+                    if !self.publish(State::Ready(Arc::clone(&wire))) {
                         return;
                     }
                     self.shared.breaker().probe_succeeded();
@@ -200,15 +201,11 @@ impl Keeper {
                 "Redis refuses TIME or CLIENT TRACKING: who waits for a change will poll"
             );
         }
-        Ok(Wire {
-            connection,
-            number,
-            tracking: tracking.is_some(),
-        })
+        Ok(Wire::new(connection, number, tracking.is_some()))
     }
 
     /// Returns when the connection has to be replaced.
-    async fn watch(&mut self, wire: Wire) {
+    async fn watch(&mut self, wire: Arc<Wire>) {
         while let Some(event) = self.inbox.recv().await {
             match event {
                 Event::Lost(number) if number == wire.number => break,

@@ -6,14 +6,25 @@
 //! first call and lives on that caller's runtime. When the runtime ends, the slot falls vacant
 //! and the next call, from whichever runtime, starts another keeper.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    iter,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
 
+use bytes::Bytes;
 use redis::{Client, Cmd, RedisResult, Value, aio::MultiplexedConnection};
 use tokio::{
     runtime::Handle,
     sync::{mpsc::UnboundedSender, watch},
     task::AbortHandle,
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 
 use super::{
@@ -21,9 +32,11 @@ use super::{
         Found,
         watch::{Change, Watchers},
     },
+    carrier::Carrier,
     clock::Clock,
     keeper::{Event, Keeper},
-    reply::{self, FromReply, Pair, Stored, Timed},
+    reads::{Batch, Reads, Ticket},
+    reply::{self, First, FromReply, Stored, Timed},
     script::Script,
 };
 use crate::{
@@ -75,7 +88,7 @@ pub(super) enum State {
     Vacant,
     /// A first attempt is under way; callers wait for it.
     Connecting,
-    Ready(Wire),
+    Ready(Arc<Wire>),
     /// The last attempt failed and the keeper tries again; callers do not wait.
     Down(StoreError),
     /// Shut down for good.
@@ -83,12 +96,31 @@ pub(super) enum State {
 }
 
 /// A connection and its number among all connections of the process.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Wire {
     pub(super) connection: MultiplexedConnection,
     pub(super) number: u64,
     /// Whether the server tells of changes to keys that were read with the wish to know.
     pub(super) tracking: bool,
+    pub(super) reads: Reads,
+    /// The server refuses `MGET`: to this user, or of keys in different slots.
+    apart: AtomicBool,
+    /// Where the connection lives, and what waits for its replies should end with it.
+    runtime: Handle,
+}
+
+impl Wire {
+    /// A connection of the current runtime.
+    pub(super) fn new(connection: MultiplexedConnection, number: u64, tracking: bool) -> Self {
+        Self {
+            connection,
+            number,
+            tracking,
+            reads: Reads::new(),
+            apart: AtomicBool::new(false),
+            runtime: Handle::current(),
+        }
+    }
 }
 
 /// The keeper in charge; ends when dropped.
@@ -108,7 +140,7 @@ impl Drop for AbortOnDrop {
 }
 
 /// Why a call has no result.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) error: StoreError,
     /// The connection broke with the command under way, so whether it ran is unknown. A command
@@ -152,8 +184,8 @@ impl Lane {
     /// Fails at once while the breaker is open or the server is known to be down; otherwise
     /// waits for the connection and the reply. Safe to drop at any time.
     pub(super) async fn call<R: FromReply>(&self, command: &Cmd) -> Result<R, Failure> {
-        let (call, mut wire) = self.board().await?;
-        let reply = self.exchange(&mut wire, command).await;
+        let (call, wire) = self.board().await?;
+        let reply = self.shared.exchange(&wire, command).await;
         call.finish();
         reply
     }
@@ -167,8 +199,8 @@ impl Lane {
         key: &Key,
         arguments: &[&[u8]],
     ) -> Result<(R, u64), Failure> {
-        let (call, mut wire) = self.board().await?;
-        let reply = self.evaluate(&mut wire, script, key, arguments).await;
+        let (call, wire) = self.board().await?;
+        let reply = self.evaluate(&wire, script, key, arguments).await;
         call.finish();
         reply.map(|reply| (reply, wire.number))
     }
@@ -184,26 +216,39 @@ impl Lane {
         key: &Key,
         arguments: &[&[u8]],
     ) -> Result<Option<R>, Failure> {
-        let (call, mut wire) = self.board().await?;
+        let (call, wire) = self.board().await?;
         let reply = match wire.number == number {
-            true => self
-                .evaluate(&mut wire, script, key, arguments)
-                .await
-                .map(Some),
+            true => self.evaluate(&wire, script, key, arguments).await.map(Some),
             false => Ok(None),
         };
         call.finish();
         reply
     }
 
-    /// Reads an entry and the generations of its tags.
+    /// Reads a key and its tags: by itself if nothing else is under way, otherwise with the others
+    /// that wait. Fails at the deadline.
     ///
     /// Fails, waits and is dropped like [`call`](Self::call).
-    pub(super) async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, Failure> {
-        self.call(&reading(key, tags)).await
+    pub(super) async fn look_up(
+        &self,
+        key: &Key,
+        tags: &[Key],
+        deadline: Instant,
+    ) -> Result<Found, Failure> {
+        self.admit()?;
+        // What most calls do not need is boxed: the future is moved about before it starts.
+        let wire = match self.ready() {
+            Some(wire) => wire,
+            None => Box::pin(self.by(deadline, async { Ok(self.wire().await?) })).await?,
+        };
+        match wire.reads.alone() {
+            Some(_alone) => Box::pin(self.by(deadline, self.shared.read(&wire, key, tags))).await,
+            None => self.join(&wire, key, tags, deadline).await,
+        }
     }
 
-    /// The same, and asks to be told of the entry's next change, with a word before it.
+    /// Reads a key and its tags, and asks to be told of the next change of the key: one `GET` or
+    /// `MGET` with a word before it.
     ///
     /// Fails, waits and is dropped like [`call`](Self::call).
     pub(super) async fn look_up_watched(
@@ -211,8 +256,8 @@ impl Lane {
         key: &Key,
         tags: &[Key],
     ) -> Result<(Found, Change), Failure> {
-        let (call, mut wire) = self.board().await?;
-        let reply = self.read_watched(&mut wire, key, tags).await;
+        let (call, wire) = self.board().await?;
+        let reply = self.read_watched(&wire, key, tags).await;
         call.finish();
         reply
     }
@@ -232,7 +277,7 @@ impl Lane {
     }
 
     /// The beginning of every call: past the breaker, on to the connection.
-    async fn board(&self) -> Result<(Call<'_>, Wire), StoreError> {
+    async fn board(&self) -> Result<(Call<'_>, Arc<Wire>), StoreError> {
         self.admit()?;
         let call = Call::start(&self.shared);
         match self.wire().await {
@@ -255,89 +300,105 @@ impl Lane {
 
     async fn evaluate<R: Timed>(
         &self,
-        wire: &mut Wire,
+        wire: &Wire,
         script: &Script,
         key: &Key,
         arguments: &[&[u8]],
     ) -> Result<R, Failure> {
-        let reply: Result<R, Failure> = self.exchange(wire, &script.by_hash(key, arguments)).await;
+        let reply: Result<R, Failure> = self
+            .shared
+            .exchange(wire, &script.by_hash(key, arguments))
+            .await;
         let reply = match reply {
             Err(failure) if failure.error.kind() == StoreErrorKind::NoScript => {
-                self.exchange(wire, &script.in_full(key, arguments)).await
+                self.shared
+                    .exchange(wire, &script.in_full(key, arguments))
+                    .await
             }
             reply => reply,
         };
         reply.inspect(|reply| self.shared.clock.heard(reply.now()))
     }
 
+    /// Reads in the company of others.
+    async fn join(
+        &self,
+        wire: &Arc<Wire>,
+        key: &Key,
+        tags: &[Key],
+        deadline: Instant,
+    ) -> Result<Found, Failure> {
+        let joined = poll_fn(|context| {
+            let joined = wire.reads.join(key, tags, deadline, context.waker());
+            Poll::Ready(joined)
+        });
+        let (ticket, opens) = joined.await;
+        let mut waiting = Waiting {
+            shared: &self.shared,
+            ticket,
+        };
+        if opens {
+            let carrier = Carrier::new(Arc::clone(&self.shared), Arc::clone(wire));
+            wire.runtime.spawn(carrier.run());
+        }
+        // The carrier keeps the time, but its runtime may not be driven while this one is.
+        match Handle::try_current() {
+            Ok(runtime) if runtime.id() != wire.runtime.id() => {
+                let ticket = timeout_at(deadline, Pin::new(&mut waiting.ticket));
+                Box::pin(ticket).await.unwrap_or_else(|_| Err(late()))
+            }
+            _ => Pin::new(&mut waiting.ticket).await,
+        }
+    }
+
     async fn read_watched(
         &self,
-        wire: &mut Wire,
+        wire: &Wire,
         key: &Key,
         tags: &[Key],
     ) -> Result<(Found, Change), Failure> {
-        let read = reading(key, tags);
         if !wire.tracking {
-            return Ok((self.exchange(wire, &read).await?, Change::never()));
+            let found = self.shared.read(wire, key, tags).await?;
+            return Ok((found, Change::never()));
         }
         // Before it is sent: the push may overtake our hearing of the reply.
         let change = self.shared.watchers.watch(key.as_bytes());
-        let mut commands = redis::pipe();
-        commands.cmd("CLIENT").arg("CACHING").arg("YES");
-        commands.add_command(read);
-        let replies = wire.connection.send_packed_commands(&commands, 0, 2).await;
-        let Pair(caching, value) = self.settle(wire, replies.map(Value::Array))?;
-        let tracked = self.settle::<Stored>(wire, Ok(caching));
-        let found = self.settle(wire, Ok(value))?;
-        match tracked {
-            Ok(Stored) => Ok((found, change)),
-            Err(_) => Ok((found, Change::never())),
-        }
+        let (tracked, found) = self.shared.read_tracked(wire, key, tags).await?;
+        Ok((found, if tracked { change } else { Change::never() }))
     }
 
-    async fn exchange<R: FromReply>(&self, wire: &mut Wire, command: &Cmd) -> Result<R, Failure> {
-        let reply = wire.connection.send_packed_command(command).await;
-        self.settle(wire, reply)
+    /// Watches over a part of a call, and ends it at the deadline.
+    async fn by<T>(
+        &self,
+        deadline: Instant,
+        part: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        if Handle::try_current().is_err() {
+            return Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "not called from a tokio runtime",
+            )
+            .into());
+        }
+        let call = Call::start(&self.shared);
+        // Cut off, the call is not finished and says so.
+        let result = timeout_at(deadline, part).await.map_err(|_| late())?;
+        call.finish();
+        result
     }
 
-    /// What a reply means for the link, and for the caller.
-    fn settle<R: FromReply>(&self, wire: &Wire, reply: RedisResult<Value>) -> Result<R, Failure> {
-        let shared = &self.shared;
-        let error = match reply {
-            Ok(Value::ServerError(error)) => {
-                shared.breaker().succeeded();
-                return Err(reply::store_error(&error.into()).into());
-            }
-            Ok(value) => match R::from_reply(value) {
-                Ok(reply) => {
-                    shared.breaker().succeeded();
-                    return Ok(reply);
-                }
-                Err(reply::OutOfStep) => {
-                    let error = StoreError::new(
-                        StoreErrorKind::Protocol,
-                        "a reply does not fit its command; the connection is replaced",
-                    );
-                    shared.lose(wire.number);
-                    shared.failed(error.clone());
-                    return Err(error.into());
-                }
-            },
-            Err(error) => error,
-        };
-        let lost = error.is_unrecoverable_error();
-        let error = reply::store_error(&error);
-        if lost {
-            shared.lose(wire.number);
+    /// The connection, if there is one.
+    fn ready(&self) -> Option<Arc<Wire>> {
+        match &self.shared.slot.borrow().state {
+            State::Ready(wire) => Some(Arc::clone(wire)),
+            _ => None,
         }
-        shared.failed(error.clone());
-        Err(Failure { error, lost })
     }
 
     /// The connection, once there is one.
-    async fn wire(&self) -> Result<Wire, StoreError> {
-        if let State::Ready(wire) = &self.shared.slot.borrow().state {
-            return Ok(wire.clone());
+    async fn wire(&self) -> Result<Arc<Wire>, StoreError> {
+        if let Some(wire) = self.ready() {
+            return Ok(wire);
         }
         let mut changes = self.shared.slot.subscribe();
         loop {
@@ -371,13 +432,11 @@ impl Drop for Lane {
     }
 }
 
-fn reading(key: &Key, tags: &[Key]) -> Cmd {
-    let mut command = redis::cmd(if tags.is_empty() { "GET" } else { "MGET" });
-    command.arg(key.as_bytes());
-    for tag in tags {
-        command.arg(tag.as_bytes());
-    }
-    command
+fn unanswered() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unavailable,
+        "calls went unanswered; they fail at once until the store answers again",
+    )
 }
 
 fn closed() -> StoreError {
@@ -393,6 +452,142 @@ impl Shared {
         &self.breakers[self.number]
     }
 
+    /// Reads a key and its tags: one `GET`, or one `MGET` if there are any.
+    async fn read(&self, wire: &Wire, key: &Key, tags: &[Key]) -> Result<Found, Failure> {
+        if tags.is_empty() {
+            let envelope: Option<Bytes> = self.exchange(wire, &get(key)).await?;
+            let bytes = envelope.as_ref().map_or(0, Bytes::len);
+            wire.reads.weigh(bytes, 1);
+            return Ok(Found::new(envelope, []));
+        }
+        let keys: Vec<Key> = iter::once(key).chain(tags).cloned().collect();
+        let replies = self.fetch(wire, &keys).await?;
+        Ok(reply::found(replies.into_iter())?)
+    }
+
+    /// The replies to a `GET` of each key, whichever way they are asked for.
+    pub(super) async fn fetch(&self, wire: &Wire, keys: &[Key]) -> Result<Vec<Value>, Failure> {
+        if let [key] = keys {
+            let value = self.exchange::<Value>(wire, &get(key)).await?;
+            return Ok(vec![value]);
+        }
+        let mut connection = wire.connection.clone();
+        if !wire.apart.load(Ordering::Relaxed) {
+            let reply = connection.send_packed_command(&get_many(keys)).await;
+            match self.settle_as(wire, reply, |reply| reply::row(reply, keys.len())) {
+                Err(failure) if refuses_many(&failure) => wire.apart.store(true, Ordering::Relaxed),
+                replies => return replies,
+            }
+        }
+        let mut commands = redis::pipe();
+        keys.iter().for_each(|key| {
+            commands.add_command(get(key));
+        });
+        let replies = connection.send_packed_commands(&commands, 0, keys.len());
+        let replies = replies.await.map(Value::Array);
+        self.settle_as(wire, replies, |replies| reply::gets(replies, keys.len()))
+    }
+
+    /// The same with a word before it; whether the server will tell of changes of the first key.
+    async fn read_tracked(
+        &self,
+        wire: &Wire,
+        key: &Key,
+        tags: &[Key],
+    ) -> Result<(bool, Found), Failure> {
+        let keys: Vec<Key> = iter::once(key).chain(tags).cloned().collect();
+        let mut connection = wire.connection.clone();
+        loop {
+            let many = !tags.is_empty() && !wire.apart.load(Ordering::Relaxed);
+            let mut commands = redis::pipe();
+            commands.cmd("CLIENT").arg("CACHING").arg("YES");
+            if many {
+                commands.add_command(get_many(&keys));
+            } else {
+                keys.iter().for_each(|key| {
+                    commands.add_command(get(key));
+                });
+            }
+            let count = commands.cmd_iter().count();
+            let replies = connection.send_packed_commands(&commands, 0, count).await;
+            let First(caching, rest) = self.settle(wire, replies.map(Value::Array))?;
+            let tracked = self.settle::<Stored>(wire, Ok(caching)).is_ok();
+            let rest = if many {
+                rest.into_iter().next().unwrap_or(Value::Nil)
+            } else {
+                Value::Array(rest)
+            };
+            let replies = match many {
+                true => self.settle_as(wire, Ok(rest), |reply| reply::row(reply, keys.len())),
+                false => self.settle_as(wire, Ok(rest), |replies| reply::gets(replies, keys.len())),
+            };
+            match replies {
+                Err(failure) if many && refuses_many(&failure) => {
+                    wire.apart.store(true, Ordering::Relaxed);
+                }
+                replies => return Ok((tracked, reply::found(replies?.into_iter())?)),
+            }
+        }
+    }
+
+    async fn exchange<R: FromReply>(&self, wire: &Wire, command: &Cmd) -> Result<R, Failure> {
+        let mut connection = wire.connection.clone();
+        let reply = connection.send_packed_command(command).await;
+        self.settle(wire, reply)
+    }
+
+    /// What a reply means for the link, and for the caller.
+    fn settle<R: FromReply>(&self, wire: &Wire, reply: RedisResult<Value>) -> Result<R, Failure> {
+        self.settle_as(wire, reply, R::from_reply)
+    }
+
+    fn settle_as<R>(
+        &self,
+        wire: &Wire,
+        reply: RedisResult<Value>,
+        read: impl FnOnce(Value) -> Result<R, reply::OutOfStep>,
+    ) -> Result<R, Failure> {
+        let error = match reply {
+            Ok(Value::ServerError(error)) => {
+                self.breaker().succeeded();
+                return Err(reply::store_error(&error.into()).into());
+            }
+            Ok(value) => match read(value) {
+                Ok(reply) => {
+                    self.breaker().succeeded();
+                    return Ok(reply);
+                }
+                Err(reply::OutOfStep) => {
+                    let error = StoreError::new(
+                        StoreErrorKind::Protocol,
+                        "a reply does not fit its command; the connection is replaced",
+                    );
+                    self.lose(wire.number);
+                    self.failed(error.clone());
+                    return Err(error.into());
+                }
+            },
+            Err(error) => error,
+        };
+        let lost = error.is_unrecoverable_error();
+        let error = reply::store_error(&error);
+        if lost {
+            self.lose(wire.number);
+        }
+        self.failed(error.clone());
+        Err(Failure { error, lost })
+    }
+
+    /// Ends the reads of an unanswered batch whose time is over. Each is a failure like that of
+    /// [`Call`].
+    pub(super) fn expire(&self, wire: &Wire, batch: &mut Batch) {
+        let now = Instant::now();
+        let late = wire.reads.expire(batch, now, &late());
+        if batch.waited(now) >= CUT_OFF {
+            (0..late).for_each(|_| self.failed(unanswered()));
+        }
+    }
+
     /// The link failed a call: counts, and has the keeper look.
     fn failed(&self, reason: StoreError) {
         if self.breaker().failed(reason, Instant::now()) {
@@ -405,7 +600,7 @@ impl Shared {
     }
 
     /// Takes a broken connection out of the slot, so that nobody else runs into it.
-    fn lose(&self, number: u64) {
+    pub(super) fn lose(&self, number: u64) {
         let lost = self.slot.send_if_modified(|slot| {
             let current = matches!(&slot.state, State::Ready(wire) if wire.number == number);
             if current {
@@ -462,6 +657,48 @@ impl Shared {
     }
 }
 
+fn get(key: &Key) -> Cmd {
+    let mut command = Cmd::with_capacity(2, key.as_bytes().len() + 3);
+    command.arg("GET").arg(key.as_bytes());
+    command
+}
+
+fn get_many(keys: &[Key]) -> Cmd {
+    let size: usize = keys.iter().map(|key| key.as_bytes().len()).sum();
+    let mut command = Cmd::with_capacity(1 + keys.len(), size + 4);
+    command.arg("MGET");
+    keys.iter().for_each(|key| {
+        command.arg(key.as_bytes());
+    });
+    command
+}
+
+/// What a call gets at its deadline.
+fn late() -> Failure {
+    StoreError::new(StoreErrorKind::Timeout, "no reply in time").into()
+}
+
+/// Whether the server, up and willing, does not want several keys in one command: a user may lack
+/// the right, and keys may belong to different slots.
+fn refuses_many(failure: &Failure) -> bool {
+    use StoreErrorKind::{Auth, Moved, Other};
+    !failure.lost && matches!(failure.error.kind(), Auth | Moved | Other)
+}
+
+/// Watches over a read in company, like [`Call`] over one that is not.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    ticket: Ticket<'a>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.ticket.waited().is_some_and(|time| time >= CUT_OFF) {
+            self.shared.failed(unanswered());
+        }
+    }
+}
+
 /// Watches over one call: dropped unfinished after [`CUT_OFF`], it counts as a failure, since
 /// the budget that cut it off is not visible from here.
 struct Call<'a> {
@@ -487,10 +724,7 @@ impl<'a> Call<'a> {
 impl Drop for Call<'_> {
     fn drop(&mut self) {
         if !self.finished && self.started.elapsed() >= CUT_OFF {
-            self.shared.failed(StoreError::new(
-                StoreErrorKind::Unavailable,
-                "calls went unanswered; they fail at once until the store answers again",
-            ));
+            self.shared.failed(unanswered());
         }
     }
 }

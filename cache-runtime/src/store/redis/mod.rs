@@ -1,9 +1,11 @@
 //! Redis: a few lanes for entries, a pool for everything else.
 
+mod carrier;
 mod clock;
 mod keeper;
 mod lane;
 mod pool;
+mod reads;
 mod reply;
 mod script;
 
@@ -13,6 +15,7 @@ use bytes::Bytes;
 use deadpool_redis::{Connection, Pool};
 use futures_util::future::{join_all, try_join_all};
 use redis::{Client, Cmd};
+use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::{
@@ -78,19 +81,33 @@ impl RedisStore {
         })
     }
 
-    /// The bytes under `key` and the generations of `tags`: one command. Sent a second time if the
-    /// connection broke under it.
+    /// The bytes under `key` and the generations of its tags, as of one moment. Sent a second
+    /// time if the connection broke under it.
+    ///
+    /// A read that has its lane to itself is one `GET`, or one `MGET` with tags. Reads that wait
+    /// at the same moment share an `MGET`; dropping one of them leaves the others alone. What is
+    /// no string counts as absent in an `MGET`. A server that refuses `MGET` gets `GET`s in one
+    /// go instead, between which other commands may run. One timer serves all reads that share a
+    /// command.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the server fails or refuses.
-    pub async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, StoreError> {
+    /// [`StoreError`] if the server fails or refuses, or does not answer by the deadline; for a
+    /// `GET` also if the key holds no string.
+    pub async fn look_up_by(
+        &self,
+        key: &Key,
+        tags: &[Key],
+        deadline: Instant,
+    ) -> Result<Found, StoreError> {
         let lane = self.lane(key);
-        match lane.look_up(key, tags).await {
-            Err(Failure { lost: true, .. }) => lane.look_up(key, tags).await,
-            result => result,
+        let mut again = true;
+        loop {
+            match lane.look_up(key, tags, deadline).await {
+                Err(Failure { lost: true, .. }) if again => again = false,
+                result => return result.map_err(|failure| failure.error),
+            }
         }
-        .map_err(|failure| failure.error)
     }
 
     /// The generations of tags, each kept for at least `kept` from now; a tag without one gets one:
@@ -312,8 +329,9 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Looks up, and asks to be told when the entry changes: `CLIENT CACHING YES` and one command,
-    /// sent as one. Sent a second time if the connection broke under it.
+    /// Reads like [`look_up`](Self::look_up), and asks to be told when the entry changes:
+    /// `CLIENT CACHING YES` and one `GET` or `MGET`, sent as one. Sent a second time if the
+    /// connection broke under it.
     ///
     /// # Errors
     ///

@@ -94,6 +94,55 @@ impl FromReply for Option<Bytes> {
     }
 }
 
+/// The reply to `MGET` for this many keys, in the form of as many replies to `GET`.
+pub(super) fn row(reply: Value, keys: usize) -> Result<Vec<Value>, OutOfStep> {
+    let replies = gets(reply, keys)?;
+    // A part of the reply to `MGET` is never an error.
+    match replies
+        .iter()
+        .any(|reply| matches!(reply, Value::ServerError(_)))
+    {
+        true => Err(OutOfStep),
+        false => Ok(replies),
+    }
+}
+
+/// The replies to this many `GET`s that were sent as one.
+pub(super) fn gets(replies: Value, keys: usize) -> Result<Vec<Value>, OutOfStep> {
+    let fits = |reply: &Value| {
+        matches!(
+            reply,
+            Value::Nil | Value::BulkString(_) | Value::ServerError(_)
+        )
+    };
+    match replies {
+        Value::Array(replies) if replies.len() == keys && replies.iter().all(fits) => Ok(replies),
+        _ => Err(OutOfStep),
+    }
+}
+
+/// The reply to one `GET`, as it is.
+impl FromReply for Value {
+    fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
+        match reply {
+            Self::Nil | Self::BulkString(_) => Ok(reply),
+            _ => Err(OutOfStep),
+        }
+    }
+}
+
+/// What the replies to a `GET` of an entry and of each of its tags say.
+pub(super) fn found(mut replies: impl Iterator<Item = Value>) -> Result<Found, StoreError> {
+    let bytes = |reply| match reply {
+        Value::ServerError(error) => Err(store_error(&error.into())),
+        Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
+        _ => Ok(None),
+    };
+    let envelope = replies.next().map(bytes).transpose()?.flatten();
+    let generations: Result<Vec<_>, _> = replies.map(bytes).collect();
+    Ok(Found::new(envelope, generations?))
+}
+
 /// The reply to `DEL`, and numbers within others.
 impl FromReply for u64 {
     fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
@@ -144,18 +193,6 @@ impl FromReply for Time {
     }
 }
 
-/// The reply to a look-up: `GET`, or `MGET` with the tags.
-impl FromReply for Found {
-    fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
-        let Value::Array(values) = reply else {
-            return Ok(Self::new(Option::from_reply(reply)?, []));
-        };
-        let values: Result<Vec<_>, _> = values.into_iter().map(Option::from_reply).collect();
-        let mut values = values?.into_iter();
-        Ok(Self::new(values.next().flatten(), values))
-    }
-}
-
 /// The replies to two commands that were sent as one.
 pub(super) struct Pair(pub(super) Value, pub(super) Value);
 
@@ -163,6 +200,20 @@ impl FromReply for Pair {
     fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
         let [first, second] = array(reply)?;
         Ok(Self(first, second))
+    }
+}
+
+/// The reply to a command, and those to what was sent with it.
+pub(super) struct First(pub(super) Value, pub(super) Vec<Value>);
+
+impl FromReply for First {
+    fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
+        let Value::Array(replies) = reply else {
+            return Err(OutOfStep);
+        };
+        let mut replies = replies.into_iter();
+        let first = replies.next().ok_or(OutOfStep)?;
+        Ok(Self(first, replies.collect()))
     }
 }
 
