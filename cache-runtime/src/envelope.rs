@@ -201,12 +201,12 @@ pub type Generation = [u8; GENERATION];
 pub(crate) const MOST_TAGS: u16 = u16::MAX;
 
 /// An envelope that holds the value of the right key and type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opened {
-    /// Shares the memory of the whole envelope.
-    pub payload: Bytes,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened<'a> {
+    /// To the end of the envelope.
+    pub payload: &'a [u8],
     /// Generations of the value's tags, in the order of the tags.
-    pub generations: Vec<Generation>,
+    pub generations: &'a [Generation],
     /// The rest of the header.
     pub meta: Meta,
     /// Who works on the entry, or did; the deadline may be over.
@@ -294,7 +294,11 @@ pub fn seal(mut buffer: Vec<u8>, key: &str, identity: TypeIdentity, meta: &Meta)
 /// # Errors
 ///
 /// Anything else is told apart by [`Rejected`]; no bytes make this panic.
-pub fn open(bytes: &Bytes, key: &str, identity: TypeIdentity) -> Result<Opened, Rejected> {
+pub fn open<'a>(
+    bytes: &'a [u8],
+    key: &str,
+    identity: TypeIdentity,
+) -> Result<Opened<'a>, Rejected> {
     let known = bytes.len().min(MAGIC.len());
     if bytes.get(..known) != MAGIC.get(..known) {
         return Err(Rejected::Foreign);
@@ -315,15 +319,15 @@ pub fn open(bytes: &Bytes, key: &str, identity: TypeIdentity) -> Result<Opened, 
         return Err(Rejected::NoValue);
     }
     let tags = usize::from(u16::from_le_bytes(field(header, 76)));
-    let Some((generations, _)) = content.split_at_checked(tags * GENERATION) else {
+    let Some((generations, payload)) = content.split_at_checked(tags * GENERATION) else {
         return Err(Rejected::Truncated);
     };
     if u64::from_le_bytes(field(header, 40)) != check(header, content, key) {
         return Err(Rejected::Corrupt);
     }
     Ok(Opened {
-        payload: bytes.slice(HEADER + generations.len()..),
-        generations: generations.as_chunks().0.to_vec(),
+        payload,
+        generations: generations.as_chunks().0,
         meta: meta(header),
         lease: lease_of(header),
         stamp: stamp_of(header),
@@ -333,14 +337,14 @@ pub fn open(bytes: &Bytes, key: &str, identity: TypeIdentity) -> Result<Opened, 
 /// The type and the lease of an entry of any format, with a value or without; whether the lease
 /// still stands is for the deadline to say.
 #[must_use]
-pub fn lease(bytes: &Bytes) -> Option<(TypeIdentity, Lease)> {
+pub fn lease(bytes: &[u8]) -> Option<(TypeIdentity, Lease)> {
     let header = header(bytes)?;
     Some((identity(header), lease_of(header)?))
 }
 
 /// The stamp of the value in `bytes`, sound or not; none if they hold no value of this format.
 #[must_use]
-pub fn stamp(bytes: &Bytes) -> Option<Stamp> {
+pub fn stamp(bytes: &[u8]) -> Option<Stamp> {
     let header = header(bytes)?;
     (field(header, 3) == [FORMAT] && has_value(header)).then(|| stamp_of(header))
 }

@@ -107,7 +107,7 @@ impl Engine {
         stale: Duration,
     ) -> Result<Option<Bytes>, StoreError> {
         let found = budget.look_up(&self.store, place).await?;
-        let (_, sight) = self.see(&found, place, self.store.now(&place.key));
+        let (_, sight) = self.see(found, place, self.store.now(&place.key));
         Ok(match sight {
             Ok(Some(Sight::Fresh { payload, .. })) => Some(payload),
             Ok(Some(Sight::Stale { payload, by })) if by < stale => Some(payload),
@@ -118,20 +118,19 @@ impl Engine {
     /// What a look-up shows; no sight if there is no entry.
     pub(super) fn see(
         &self,
-        found: &Found,
+        found: Found,
         place: &Place,
         now: Option<u64>,
     ) -> (Seen, Result<Option<Sight>, Rejected>) {
-        let Some(envelope) = &found.envelope else {
+        let Some(envelope) = found.envelope else {
             return (Seen::default(), Ok(None));
         };
-        let stored = || envelope::open(envelope, place.key.as_str(), place.identity).ok();
-        let broken = self.is_broken(Rule::Generations).then(stored).flatten();
-        let generations = match &broken {
-            Some(opened) => Some(&opened.generations[..]),
-            None => found.generations.as_deref(),
-        };
-        let (seen, sight) = Seen::look(envelope, generations, place, now);
+        let mut generations = found.generations;
+        if self.is_broken(Rule::Generations) {
+            let opened = envelope::open(&envelope, place.key.as_str(), place.identity);
+            generations = opened.ok().map(|opened| opened.generations.to_vec());
+        }
+        let (seen, sight) = Seen::look(envelope, generations.as_deref(), place, now);
         (seen, sight.map(Some))
     }
 

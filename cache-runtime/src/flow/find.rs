@@ -28,12 +28,12 @@ impl Flow {
         let found = self.budget.look_up(&engine.store, place).await;
         match found {
             Err(error) => self.missed(Miss::Store(error.kind())),
-            Ok(found) => self.look_at(&found, since, place),
+            Ok(found) => self.look_at(found, since, place),
         }
     }
 
     /// What the store holds is good for.
-    pub(super) fn look_at(&mut self, found: &Found, since: Since, place: &Place) -> Option<Step> {
+    pub(super) fn look_at(&mut self, found: Found, since: Since, place: &Place) -> Option<Step> {
         let now = self.call.engine.store.now(&place.key);
         let (seen, sight) = self.call.engine.see(found, place, now);
         self.seen = seen;
@@ -151,7 +151,7 @@ impl Flow {
                     envelope: Some(envelope),
                     generations: Some(generations),
                 };
-                self.look_at(&found, since, place)
+                self.look_at(found, since, place)
             }
             Ok(Asked::Other(Acquired::Busy { kind, token, .. }, generations)) => {
                 self.met = Some(Mark::new(token, &generations));

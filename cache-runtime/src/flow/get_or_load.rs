@@ -38,8 +38,9 @@ pub(crate) struct Call {
 /// The next thing that only the typed caller can do.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// Decode this payload; then say [`served`](Flow::served) or [`undecodable`](Flow::undecodable).
-    Decode(Bytes),
+    /// Decode the [`payload`](Flow::payload); then say [`served`](Flow::served) or
+    /// [`undecodable`](Flow::undecodable).
+    Decode,
     /// Return this error of another caller's load, or say [`undecodable`](Flow::undecodable).
     Fail(SharedError),
     /// Run the origin; then say [`loaded`](Flow::loaded) or [`failed`](Flow::failed).
@@ -330,8 +331,12 @@ impl Flow {
     }
 
     pub(super) fn hand_out(&mut self, found: HandedOut) -> Step {
-        let payload = found.payload.clone();
         self.handed_out = Some(found);
-        Step::Decode(payload)
+        Step::Decode
+    }
+
+    /// What was handed out last.
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.handed_out.as_ref().map_or(&[], |found| &found.payload)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::early;
 use crate::envelope::{self, Age, Generation, Meta, Rejected};
@@ -43,14 +43,14 @@ impl Seen {
     /// Looks at an envelope, given the generations of the tags at the same time. Without a clock, a
     /// value is fresh as long as it is there.
     pub(super) fn look(
-        envelope: &Bytes,
+        mut envelope: Bytes,
         generations: Option<&[Generation]>,
         place: &Place,
         now: Option<u64>,
     ) -> (Self, Result<Sight, Rejected>) {
         let Place { key, identity, .. } = place;
         let digest = generations.map(place::digest);
-        match envelope::open(envelope, key.as_str(), *identity) {
+        match envelope::open(&envelope, key.as_str(), *identity) {
             Ok(opened) => {
                 let seen = Self {
                     stamp: Some(opened.stamp),
@@ -58,16 +58,17 @@ impl Seen {
                     cost: Some(opened.meta.load_cost),
                     generations: digest,
                 };
-                let sight = match generations == Some(&opened.generations) {
-                    true => Sight::new(opened.payload, &opened.meta, now),
-                    false => Sight::TagInvalidated,
-                };
-                (seen, Ok(sight))
+                if generations != Some(opened.generations) {
+                    return (seen, Ok(Sight::TagInvalidated));
+                }
+                let (meta, start) = (opened.meta, envelope.len() - opened.payload.len());
+                envelope.advance(start);
+                (seen, Ok(Sight::new(envelope, &meta, now)))
             }
             Err(rejected) => {
-                let lease = envelope::lease(envelope).filter(|(of, _)| of == identity);
+                let lease = envelope::lease(&envelope).filter(|(of, _)| of == identity);
                 let seen = Self {
-                    stamp: envelope::stamp(envelope),
+                    stamp: envelope::stamp(&envelope),
                     lease: lease.map(|(_, lease)| lease),
                     cost: None,
                     generations: digest,

@@ -114,7 +114,7 @@ impl Flow {
                 Err(_) => return self.lost_sight(StoreErrorKind::Timeout),
             };
             let now = engine.store.now(&place.key);
-            let (seen, sight) = engine.see(&found, place, now);
+            let (seen, sight) = engine.see(found, place, now);
             self.seen = seen;
             let stale = self.call.stale.while_revalidate;
             match sight {

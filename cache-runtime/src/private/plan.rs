@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{OptionValue, Returns, Sharing};
@@ -213,7 +214,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
     async fn decide(flow: &mut Flow, sharing: Sharing<S::Out>) -> Decision<S::Out> {
         loop {
             match flow.next().await {
-                Step::Decode(payload) => match C::decode(&payload) {
+                Step::Decode => match C::decode(flow.payload()) {
                     Ok(value) => {
                         flow.served();
                         return Decision::Done(S::join(value));
@@ -334,7 +335,10 @@ impl<S: Returns, C: Codec> Plan<S, C> {
             let key = KeyBuilder::new(&cache.engine().namespace);
             key.text(&self.site.path(self.scope)).finish()
         });
-        let tags: Result<_, _> = self.tags.iter().cloned().collect();
+        let tags = match &self.tags[..] {
+            [] => Ok(Arc::default()),
+            tags => tags.iter().cloned().collect(),
+        };
         let at = key.and_then(|key| Ok((key, tags?)));
         let at = at.map_err(CacheError::from).and_then(|(key, tags)| {
             Ok(Place {

@@ -258,7 +258,9 @@ impl Seen {
         let intent = of(LeaseKind::Intent).map(|lease| lease.token);
         self.token = self.load.or(intent);
         let opened = envelope::open(&envelope, KEY.as_str(), IDENTITY);
-        opened.ok().map(|opened| opened.payload)
+        opened
+            .ok()
+            .map(|opened| Bytes::copy_from_slice(opened.payload))
     }
 }
 
