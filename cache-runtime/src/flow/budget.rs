@@ -18,9 +18,14 @@ pub(crate) struct Budget {
     left: Duration,
 }
 
+/// Longer than anybody waits; a deadline further off may be beyond what the clock counts.
+const LONGEST: Duration = Duration::from_hours(365 * 24);
+
 impl Budget {
     pub(crate) fn new(total: Duration) -> Self {
-        Self { left: total }
+        Self {
+            left: total.min(LONGEST),
+        }
     }
 
     pub(crate) fn left(&self) -> Duration {
