@@ -131,8 +131,15 @@ impl FromReply for Value {
     }
 }
 
-/// What the replies to a `GET` of an entry and of each of its tags say.
+/// What the replies to a `GET` of an entry and of each of its tags say. Takes all of them, also
+/// where one is an error: what follows them may belong to another caller.
 pub(super) fn found(mut replies: impl Iterator<Item = Value>) -> Result<Found, StoreError> {
+    let found = read(&mut replies);
+    replies.for_each(drop);
+    found
+}
+
+fn read(replies: &mut impl Iterator<Item = Value>) -> Result<Found, StoreError> {
     let bytes = |reply| match reply {
         Value::ServerError(error) => Err(store_error(&error.into())),
         Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
