@@ -113,7 +113,8 @@ impl Engine {
             self.fence(&batch);
             self.unconfirmed.remove(&batch, since);
         }
-        confirmed
+        // To delete nothing always succeeds; what is left then is to be cleared.
+        confirmed && !batch.is_empty()
     }
 
     /// Deletes the entries of this namespace whose key matches `pattern`; how many there were.
