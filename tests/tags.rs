@@ -86,6 +86,19 @@ async fn days(id: u64) -> u64 {
     id
 }
 
+#[updates(days(id) = &to)]
+async fn set_days(id: u64, to: u64) {}
+
+#[cached(ttl = 300, key = "pair:{a}:{b}", tags("is:{a}", "is:{b}"))]
+async fn pair(a: String, b: String) -> usize {
+    a.len() + b.len()
+}
+
+#[cached(ttl = 300, key = "maybe:{id}", tags("maybe"))]
+async fn maybe(id: u64) -> Option<u64> {
+    Some(id)
+}
+
 #[updates(order(id, customer) = &to)]
 async fn change(row: &Row, id: u64, customer: u64, to: usize) {
     sleep(SECOND).await;
@@ -314,6 +327,21 @@ async fn generations_outlive_values_that_say_how_long_they_live() {
         .await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn generations_outlive_values_that_were_written_through() {
+    let [cache] = processes();
+    cache
+        .scope(async {
+            set_days(1, 30).await;
+            sleep(SECOND * 86_400 * 5).await;
+            assert_eq!(outcome(days(1)).await, (30, Outcome::Hit));
+            days_entry(2).put(&30).await.expect("stored");
+            sleep(SECOND * 86_400 * 5).await;
+            assert_eq!(outcome(days(2)).await, (30, Outcome::Hit));
+        })
+        .await;
+}
+
 /// A Redis, and a cache on it.
 async fn on_redis() -> (RedisServer, Cache) {
     let server = RedisServer::start().await;
@@ -427,6 +455,43 @@ async fn a_full_server_invalidates_tags_and_serves_what_it_has() {
                 matches!(how, Outcome::NotStored(NotStored::Store(_))),
                 "{how}"
             );
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn tags_may_render_alike_and_be_of_any_length() {
+    let (server, on_redis) = on_redis().await;
+    let long = "x: %{}".repeat(10_000);
+    for cache in [on_redis, Cache::memory()] {
+        cache
+            .scope(async {
+                let call = || pair(long.clone(), long.clone());
+                call().await;
+                assert_eq!(outcome(call()).await.1, Outcome::Hit);
+                let escaped = "x%3A%20%25%7B%7D".repeat(10_000);
+                invalidate(&cache, &format!("is:{escaped}")).await;
+                assert_eq!(outcome(call()).await.1, Outcome::Loaded);
+                assert_eq!(outcome(call()).await.1, Outcome::Hit);
+            })
+            .await;
+    }
+    drop(server);
+}
+
+#[tokio::test]
+async fn a_full_server_deletes_what_is_put_and_not_cacheable() {
+    let (server, cache) = on_redis().await;
+    cache
+        .scope(async {
+            maybe_entry(1).put(&Some(1)).await.expect("stored");
+            invalidate(&cache, "maybe").await;
+            server
+                .run::<redis::Value>(&["CONFIG", "SET", "maxmemory", "1"])
+                .await;
+            maybe_entry(1).put(&None).await.expect("deleted");
+            let left = server.run::<u64>(&["EXISTS", "tags:maybe:1"]).await;
+            assert_eq!(left, 0);
         })
         .await;
 }

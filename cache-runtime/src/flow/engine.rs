@@ -182,12 +182,12 @@ impl Engine {
         let Place { key, tags, .. } = place;
         let write = Unacknowledged::new(self, std::slice::from_ref(key));
         // Before anything else is done: the value is as current as they are.
-        let generations = match tags.is_empty() {
-            true => Vec::new(),
-            false => {
-                let kept = verdict.lifetime();
+        let generations = match &verdict {
+            Verdict::Store(encoded) if !tags.is_empty() => {
+                let kept = encoded.spans.fresh.saturating_add(encoded.spans.stale);
                 budget.spend(self.store.generations(tags, kept)).await?
             }
+            _ => Vec::new(),
         };
         let written = match self.storable(place, &generations, verdict) {
             Ok(Some(sealed)) => {
@@ -229,6 +229,10 @@ impl Engine {
         {
             let (key, grant) = (&place.key, held.grant);
             let write = Unacknowledged::new(self, std::slice::from_ref(key));
+            // If this fails, the value is of use for as long as they are kept.
+            let _ = self
+                .keep_generations(budget, place, &held, sealed.ttl)
+                .await;
             let commit = self.store.commit(key, &grant, sealed.envelope, sealed.ttl);
             let stored = self
                 .fenced(budget, std::slice::from_ref(key), commit)
@@ -240,6 +244,23 @@ impl Engine {
             }
         }
         self.outdate(budget, target).await
+    }
+
+    /// Keeps the generations of a value that lives longer than was to be expected, as the value
+    /// itself has said.
+    pub(super) async fn keep_generations(
+        &self,
+        budget: &mut Budget,
+        place: &Place,
+        held: &Held,
+        ttl: Duration,
+    ) -> Result<(), StoreError> {
+        if ttl > held.hold && !place.tags.is_empty() {
+            budget
+                .spend(self.store.generations(&place.tags, ttl))
+                .await?;
+        }
+        Ok(())
     }
 
     /// The value as it is to be stored; none if it is not to be.

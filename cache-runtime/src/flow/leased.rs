@@ -13,7 +13,7 @@ use crate::call::Upkeep;
 use crate::envelope::Generation;
 use crate::error::StoreError;
 use crate::key::Key;
-use crate::lease::{Acquire, Acquired, Grant, Release, Token};
+use crate::lease::{Acquire, Acquired, Grant, Release};
 use crate::place::{Mark, Place};
 
 /// A lease lives for at most this many times its length: a load that hangs must not keep its key
@@ -26,6 +26,8 @@ pub(super) const LONGEST: u32 = 60;
 pub(crate) struct Held {
     pub(crate) grant: Grant,
     pub(crate) generations: Vec<Generation>,
+    /// The generations are kept for a value that lives this long.
+    pub(crate) hold: Duration,
 }
 
 /// A lease or an intent that was asked for. Dropped, it is given up, granted or not: the store
@@ -54,13 +56,13 @@ impl Leased {
         request: &Acquire,
     ) -> Result<Asked, StoreError> {
         let Place { key, tags, .. } = place;
-        let mut pending = Self::pending(engine, key, request.token, Release::Abandoned);
+        let mut pending = Self::pending(engine, key, request, Release::Abandoned);
         let acquired = engine.store.acquire(key, request);
         let (acquired, generations) = budget
             .spend(with_generations(engine, tags, request, acquired))
             .await?;
         if let Acquired::Granted(grant) = acquired {
-            pending.held = Held { grant, generations };
+            pending.grant(grant, generations);
             return Ok(Asked::Granted(pending));
         }
         pending.when_dropped = None;
@@ -75,25 +77,36 @@ impl Leased {
         request: &Acquire,
     ) -> Result<Self, StoreError> {
         let Place { key, tags, .. } = place;
-        let mut pending = Self::pending(engine, key, request.token, Release::Withdrawn);
+        let mut pending = Self::pending(engine, key, request, Release::Withdrawn);
         let intended = engine.store.intend(key, request);
         let (grant, generations) = budget
             .spend(with_generations(engine, tags, request, intended))
             .await?;
-        pending.held = Held { grant, generations };
+        pending.grant(grant, generations);
         Ok(pending)
     }
 
-    fn pending(engine: &Arc<Engine>, key: &Key, token: Token, when_dropped: Release) -> Self {
+    fn pending(
+        engine: &Arc<Engine>,
+        key: &Key,
+        request: &Acquire,
+        when_dropped: Release,
+    ) -> Self {
         Self {
             engine: engine.clone(),
             key: key.clone(),
             held: Held {
-                grant: Grant::pending(token),
+                grant: Grant::pending(request.token),
                 generations: Vec::new(),
+                hold: request.hold,
             },
             when_dropped: Some(when_dropped),
         }
+    }
+
+    fn grant(&mut self, grant: Grant, generations: Vec<Generation>) {
+        self.held.grant = grant;
+        self.held.generations = generations;
     }
 
     /// By which those who share the load know that nothing was invalidated since.
@@ -101,9 +114,8 @@ impl Leased {
         Mark::new(self.held.grant.token, &self.held.generations)
     }
 
-    /// The generations that the tags have now.
-    pub(super) fn generations(&self) -> &[Generation] {
-        &self.held.generations
+    pub(super) fn held(&self) -> &Held {
+        &self.held
     }
 
     /// Whether this is of that entry.

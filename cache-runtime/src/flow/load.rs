@@ -115,7 +115,8 @@ impl Flow {
         let encoded = encoded.jittered(self.call.policy.jitter);
         // Zero would say that the value does not come from the origin.
         let cost = started.elapsed().max(Duration::from_millis(1));
-        let generations = self.leased.as_ref().map_or(&[][..], Leased::generations);
+        let held = self.leased.as_ref().map(Leased::held);
+        let generations = held.map_or(&[][..], |held| &held.generations);
         let sealed = engine.seal(encoded, place, generations, cost);
         let payload = sealed.payload;
         lead.land(Landing::Value { payload, since });
@@ -136,13 +137,10 @@ impl Flow {
         let Some(leased) = self.leased.take() else {
             return Err(self.unleased);
         };
-        if sealed.ttl > self.call.hold && !place.tags.is_empty() {
-            // The value itself has said that it lives longer than was to be expected.
-            let kept = engine.store.generations(&place.tags, sealed.ttl);
-            if let Err(error) = self.budget.spend(kept).await {
-                self.advise(&error);
-                return Err(NotStored::Store(error.kind()));
-            }
+        let kept = engine.keep_generations(&mut self.budget, place, leased.held(), sealed.ttl);
+        if let Err(error) = kept.await {
+            self.advise(&error);
+            return Err(NotStored::Store(error.kind()));
         }
         match leased
             .fill(&mut self.budget, sealed.envelope, sealed.ttl)
