@@ -369,9 +369,14 @@ impl Engine {
         limit: Duration,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
+        let runtime = Handle::try_current().ok();
+        if self.store.is_shared() && runtime.is_none() {
+            // The first step towards a server arms a timer, which would panic here.
+            return;
+        }
         let mut work = Box::pin(work);
         let first = work.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        if let (true, Ok(runtime)) = (first.is_pending(), Handle::try_current()) {
+        if let (true, Some(runtime)) = (first.is_pending(), runtime) {
             let work = async move {
                 let _ = timeout(limit, work).await;
             };

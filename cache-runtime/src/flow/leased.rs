@@ -86,12 +86,7 @@ impl Leased {
         Ok(pending)
     }
 
-    fn pending(
-        engine: &Arc<Engine>,
-        key: &Key,
-        request: &Acquire,
-        when_dropped: Release,
-    ) -> Self {
+    fn pending(engine: &Arc<Engine>, key: &Key, request: &Acquire, when_dropped: Release) -> Self {
         Self {
             engine: engine.clone(),
             key: key.clone(),
