@@ -307,8 +307,8 @@ impl Builder {
         self
     }
 
-    /// What every key starts with, so that several applications can share one Redis: letters,
-    /// digits, `_`, `.` and `-`. Default: `cache`.
+    /// What every key starts with, so that several applications can share one Redis: up to 128
+    /// letters, digits, `_`, `.` and `-`. Default: `cache`.
     ///
     /// It belongs to the cache: after an outage with more than 10,000 invalidations that could
     /// not be confirmed, everything under it is deleted. Keep keys of your own elsewhere.

@@ -204,8 +204,8 @@ fn at_least_one(setting: &'static str, number: usize) -> Result<usize, ConfigErr
 
 /// The first part of every key, which keeps applications on one server apart.
 ///
-/// One or more of `A-Z`, `a-z`, `0-9`, `_`, `.` and `-`: nothing that separates keys and nothing
-/// that means something in a pattern.
+/// 1 to 128 of `A-Z`, `a-z`, `0-9`, `_`, `.` and `-`: nothing that separates keys and nothing that
+/// means something in a pattern, and short enough to stay whole in a key that is shortened.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Namespace(Arc<str>);
 
@@ -214,10 +214,10 @@ impl Namespace {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Namespace`] if it is empty or has other characters.
+    /// [`ConfigError::Namespace`] if it is empty, too long or has other characters.
     pub fn new(text: &str) -> Result<Self, ConfigError> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-        if text.is_empty() || !text.bytes().all(allowed) {
+        if !(1..=128).contains(&text.len()) || !text.bytes().all(allowed) {
             return Err(ConfigError::Namespace {
                 namespace: text.to_owned(),
             });
@@ -367,7 +367,8 @@ mod tests {
 
     #[test]
     fn namespaces_keep_out_of_keys_and_patterns() {
-        for good in ["cache", "shop-2.eu_west", "A"] {
+        let longest = "n".repeat(128);
+        for good in ["cache", "shop-2.eu_west", "A", &longest] {
             assert_eq!(Namespace::new(good).unwrap().as_str(), good);
         }
         for bad in [
@@ -375,5 +376,6 @@ mod tests {
         ] {
             assert!(Namespace::new(bad).is_err(), "{bad:?}");
         }
+        assert!(Namespace::new(&(longest + "n")).is_err());
     }
 }

@@ -191,7 +191,7 @@ pub enum ConfigError {
 
     /// The namespace is empty or has characters that would break keys or patterns.
     #[error(
-        "the namespace `{namespace}` cannot be used; it takes one or more of A-Z, a-z, 0-9, `_`, `.` and `-`"
+        "the namespace `{namespace}` cannot be used; it takes 1 to 128 of A-Z, a-z, 0-9, `_`, `.` and `-`"
     )]
     Namespace {
         /// The namespace as given.

@@ -329,7 +329,7 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Reads like [`look_up`](Self::look_up), and asks to be told when the entry changes:
+    /// Reads like [`look_up_by`](Self::look_up_by), and asks to be told when the entry changes:
     /// `CLIENT CACHING YES` and one `GET` or `MGET`, sent as one. Sent a second time if the
     /// connection broke under it.
     ///
