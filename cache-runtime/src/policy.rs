@@ -66,8 +66,9 @@ pub struct Policy {
     /// After a load that failed while an old value can be served: how long nobody tries again.
     /// Default: 1 s.
     pub retry: Duration,
-    /// After an invalidation: how long nothing is stored, so that a load that reads a replica
-    /// lagging behind the database cannot store what was just invalidated. Default: none.
+    /// After an invalidation of the entry: how long nothing is stored, so that a load that reads a
+    /// replica lagging behind the database cannot store what was just invalidated. Invalidating a
+    /// tag holds nothing off. Default: none.
     pub hold_off: Duration,
 }
 
