@@ -76,7 +76,9 @@ impl Drop for Carrier {
         if let Some(batch) = batch {
             self.shared.lose(self.wire.number);
             let error = StoreError::new(StoreErrorKind::Unavailable, "the connection has ended");
-            self.wire.reads.answer(batch, Err(Failure { error, lost: true }));
+            self.wire
+                .reads
+                .answer(batch, Err(Failure { error, lost: true }));
         }
     }
 }

@@ -19,8 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use self::{
     clock::Clock,
-    keeper::RESPONSE_TIMEOUT,
-    lane::{Failure, Lane},
+    lane::{Failure, Lane, RESPONSE_TIMEOUT},
     reply::{Answer, Pong, Said, Stored, Timed, Verdict},
     script::Script,
 };
@@ -103,7 +102,8 @@ impl RedisStore {
     /// [`StoreError`] if the server fails or refuses, or does not answer within 5 s; for a `GET`
     /// also if the key holds no string.
     pub async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, StoreError> {
-        self.look_up_by(key, tags, Instant::now() + RESPONSE_TIMEOUT).await
+        self.look_up_by(key, tags, Instant::now() + RESPONSE_TIMEOUT)
+            .await
     }
 
     /// The same with another deadline. One timer serves all reads that share a command.

@@ -97,7 +97,10 @@ impl FromReply for Option<Bytes> {
 pub(super) fn row(reply: Value, keys: usize) -> Result<Vec<Value>, OutOfStep> {
     let replies = gets(reply, keys)?;
     // A part of the reply to `MGET` is never an error.
-    match replies.iter().any(|reply| matches!(reply, Value::ServerError(_))) {
+    match replies
+        .iter()
+        .any(|reply| matches!(reply, Value::ServerError(_)))
+    {
         true => Err(OutOfStep),
         false => Ok(replies),
     }
@@ -105,8 +108,12 @@ pub(super) fn row(reply: Value, keys: usize) -> Result<Vec<Value>, OutOfStep> {
 
 /// The replies to this many `GET`s that were sent as one.
 pub(super) fn gets(replies: Value, keys: usize) -> Result<Vec<Value>, OutOfStep> {
-    let fits =
-        |reply: &Value| matches!(reply, Value::Nil | Value::BulkString(_) | Value::ServerError(_));
+    let fits = |reply: &Value| {
+        matches!(
+            reply,
+            Value::Nil | Value::BulkString(_) | Value::ServerError(_)
+        )
+    };
     match replies {
         Value::Array(replies) if replies.len() == keys && replies.iter().all(fits) => Ok(replies),
         _ => Err(OutOfStep),
