@@ -74,6 +74,9 @@ mod agreement;
 #[path = "redis/leases.rs"]
 mod leases;
 
+#[path = "redis/reads.rs"]
+mod reads;
+
 mod commands {
     use super::*;
 

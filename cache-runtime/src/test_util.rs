@@ -8,7 +8,7 @@ pub use crate::envelope::{Age, Meta, Opened, Rejected, Spans, lease, open, seal,
 pub use crate::key::Key;
 pub use crate::lease::{Acquire, Acquired, Grant, Lease, LeaseKind, Release, Stamp, Token};
 pub use crate::observe::{Event, Miss};
-pub use crate::store::{Change, MemoryStore, RedisStore, Store};
+pub use crate::store::{Change, Found, MemoryStore, RedisStore, Store};
 
 use crate::cache::Cache;
 use crate::flow::Engine;
