@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cache_runtime::StoreErrorKind;
 use cache_runtime::test_util::{Key, MemoryStore, RedisConfig, RedisStore, Store};
-use support::{RedisServer, briefly, eventually, within};
+use support::{Reads as _, RedisServer, briefly, eventually, within};
 use tokio::time::sleep;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -46,6 +46,8 @@ macro_rules! contract {
 
 #[path = "contract/leases.rs"]
 mod leases;
+#[path = "contract/tags.rs"]
+mod tags;
 
 contract! {
     what_was_put_is_got,

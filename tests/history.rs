@@ -171,6 +171,11 @@ mod rules_switched_off {
     fn the_intent_is_missed() {
         is_missed(Rule::Intent, "G3:");
     }
+
+    #[test]
+    fn the_generations_are_missed() {
+        is_missed(Rule::Generations, "G3:");
+    }
 }
 
 /// The body of `cargo xtask check-history`: random seeds until the time is up.

@@ -15,7 +15,7 @@ use cache_runtime::{
     StoreError, StoreErrorKind,
     test_util::{Key, MemoryStore, RedisConfig, RedisStore},
 };
-use support::{Mode, PATIENCE, Proxy, RedisServer, briefly, eventually, within};
+use support::{Mode, PATIENCE, Proxy, Reads as _, RedisServer, briefly, eventually, within};
 use tokio::time::{sleep, timeout};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -180,7 +180,7 @@ mod commands {
             assert_eq!(memory.clear(&pattern), cleared, "{pattern}");
             for name in &names {
                 let left = redis.get(name).await.unwrap();
-                assert_eq!(memory.get(name), left, "{pattern} {name}");
+                assert_eq!(memory.look_up(name, &[]).envelope, left, "{pattern} {name}");
             }
             assert_eq!(memory.clear("*"), redis.clear("*").await.unwrap());
         }
@@ -454,7 +454,7 @@ mod faults {
                 }
             }
         }
-        // Three in a row on each of two lanes at the very most.
+        // Three in a row on each lane at the very most.
         assert!((1..=6).contains(&cut_off), "{cut_off} cut off");
         assert_eq!(at_once + cut_off, 200);
 
@@ -628,7 +628,8 @@ mod faults {
     #[tokio::test]
     async fn an_idle_connection_that_ends_is_replaced_without_a_call() {
         let server = RedisServer::start().await;
-        let store = store_on(&server.url());
+        let config = RedisConfig::parse(&server.url()).unwrap();
+        let store = RedisStore::new(&config.with_lanes(2).unwrap()).unwrap();
         store.ping().await.unwrap();
         let before = client_ids(&server, "ping").await;
         assert_eq!(before.len(), 2);

@@ -3,18 +3,18 @@
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
-use syn::punctuated::Punctuated;
 use syn::{Expr, LitBool, LitStr, Token, Type};
 
 use crate::diagnostics::{self, Errors};
 use crate::duration::Duration;
 
 /// Every argument with an example of its use, in the order of the documentation.
-const ARGUMENTS: [(&str, &str); 13] = [
+const ARGUMENTS: [(&str, &str); 14] = [
     ("ttl", "ttl = 300"),
     ("ttl_with", "ttl_with = |user: &User| user.lifetime()"),
     ("key", "key = \"user:{id}\""),
     ("skip", "skip(db, self)"),
+    ("tags", "tags(\"org:{org}\")"),
     ("none_ttl", "none_ttl = \"30s\""),
     ("stale_while_revalidate", "stale_while_revalidate = \"1m\""),
     ("stale_if_error", "stale_if_error = \"1h\""),
@@ -32,6 +32,7 @@ pub(crate) struct CachedArgs {
     pub ttl_with: Option<Setting<Expr>>,
     pub key: Option<LitStr>,
     pub skip: Vec<Ident>,
+    pub tags: Vec<LitStr>,
     pub none_ttl: Option<Setting<Duration>>,
     pub stale_while_revalidate: Option<Setting<Duration>>,
     pub stale_if_error: Option<Setting<Duration>>,
@@ -102,6 +103,7 @@ impl CachedArgs {
             "ttl_with" => self.ttl_with = Some(argument.setting()?),
             "key" => self.key = Some(argument.string()?),
             "skip" => self.skip = argument.names()?,
+            "tags" => self.tags = argument.strings()?,
             "none_ttl" => self.none_ttl = Some(argument.duration()?),
             "stale_while_revalidate" => self.stale_while_revalidate = Some(argument.duration()?),
             "stale_if_error" => self.stale_if_error = Some(argument.duration()?),
@@ -208,22 +210,44 @@ impl Argument<'_> {
     }
 
     fn names(&self) -> syn::Result<Vec<Ident>> {
+        self.list("takes names of parameters", Ident::parse_any)
+    }
+
+    fn strings(&self) -> syn::Result<Vec<LitStr>> {
+        self.list("takes templates", |input| {
+            let value: Expr = input.parse()?;
+            let literal = literal_string(&value).cloned();
+            literal.ok_or_else(|| syn::Error::new_spanned(value, "not a string literal"))
+        })
+    }
+
+    /// What stands in parentheses, separated by commas.
+    fn list<T>(
+        &self,
+        what: &str,
+        item: impl Fn(ParseStream<'_>) -> syn::Result<T>,
+    ) -> syn::Result<Vec<T>> {
         if !self.input.peek(syn::token::Paren) {
-            return Err(self.wrong("takes names of parameters"));
+            return Err(self.wrong(what));
         }
         let list: Group = self.input.parse()?;
-        let name = |input: ParseStream<'_>| {
-            input.call(Ident::parse_any).map_err(|error| {
-                let message = "`skip` takes names of parameters, as in `skip(db, self)`";
+        let item = |input: ParseStream<'_>| {
+            item(input).map_err(|error| {
+                let message = format!("`{}` {what}, as in `{}`", self.name, self.example);
                 syn::Error::new(error.span(), message)
             })
         };
-        let names = |input: ParseStream<'_>| {
-            Punctuated::<Ident, Token![,]>::parse_terminated_with(input, name)
+        let items = |input: ParseStream<'_>| {
+            let mut items = Vec::new();
+            while !input.is_empty() {
+                items.push(item(input)?);
+                if !input.is_empty() {
+                    input.parse::<Token![,]>()?;
+                }
+            }
+            Ok(items)
         };
-        names
-            .parse2(list.stream())
-            .map(|names| names.into_iter().collect())
+        items.parse2(list.stream())
     }
 
     fn entry(&self) -> syn::Result<EntryName> {

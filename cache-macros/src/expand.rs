@@ -131,6 +131,7 @@ impl Expansion<'_> {
         let shape = shape(&cached.output, &output);
         let cache = cached.cache.as_ref().map(by_reference);
         let key = self.key();
+        let tags = &cached.tags;
         let ttl = match &cached.ttl {
             Ttl::Is(ttl) => setting("ttl", Some(ttl)),
             Ttl::With(ttl_with) => setting("ttl_with", Some(ttl_with)),
@@ -155,6 +156,7 @@ impl Expansion<'_> {
                 #shape.plan(&__SITE, &|| ())
                     #cache
                     .key(|key| #key)
+                    #(.tag(|key| key #tags))*
                     #ttl #none_ttl #while_revalidate #if_error #cache_if #codec
                     #last
             }

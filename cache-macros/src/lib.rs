@@ -35,6 +35,7 @@ use proc_macro::TokenStream;
 /// | `ttl_with = f` | the same for each value, `f: fn(&V) -> Duration` | |
 /// | `key = "user:{id}"` | template of the key | the function's path and every argument |
 /// | `skip(db, self)` | arguments that do not decide the value | none |
+/// | `tags("org:{org}", ..)` | labels that entries share: templates over the arguments; one `tag(..)` or `cache.invalidate_tag(..)` outdates all entries with it | none |
 /// | `none_ttl = "30s"` | stores `None` and `Ok(None)` this long | `None` is not stored |
 /// | `stale_while_revalidate = "1m"` | after `ttl`, serves the old value this long while one load in the background replaces it | off |
 /// | `stale_if_error = "1h"` | after `ttl`, serves the old value this long if the load fails | off |
@@ -56,8 +57,8 @@ use proc_macro::TokenStream;
 ///
 /// # The entry
 ///
-/// Beside `get_user` stands `get_user_entry`, with the same visibility and generics. It takes only what makes the key (and
-/// what the expressions after durations, `cache` and `policy` use), `self` always by reference, and returns an `Entry`, which
+/// Beside `get_user` stands `get_user_entry`, with the same visibility and generics. It takes only what makes the key and the
+/// tags (and what the expressions after durations, `cache` and `policy` use), `self` always by reference, and returns an `Entry`, which
 /// peeks, stores, expires and invalidates without calling the function. In the `impl` of a trait there is room for it only if the
 /// trait declares it: write `entry = false` otherwise.
 ///

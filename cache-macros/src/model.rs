@@ -18,6 +18,7 @@ use crate::template::{self, Template};
 pub(crate) struct Cached {
     pub output: Type,
     pub key: Key,
+    pub tags: Vec<Template>,
     pub ttl: Ttl,
     pub none_ttl: Option<Setting<Duration>>,
     pub stale_while_revalidate: Option<Setting<Duration>>,
@@ -63,11 +64,12 @@ impl Cached {
         check_output(function, errors);
         let signature_is_sound = errors.len() == before;
         let key = key(&args, function, errors);
+        let tags = tags(&args, function, errors);
         let ttl = ttl(&args, errors);
         let output = function.output();
         let entry = key
             .as_ref()
-            .and_then(|key| Entry::new(&args, key, function));
+            .and_then(|key| Entry::new(&args, key, &tags, function));
         let background = args
             .stale_while_revalidate
             .as_ref()
@@ -77,6 +79,7 @@ impl Cached {
                 shares_errors: !borrows_or_is_generic(&output, &function.signature),
                 output,
                 key,
+                tags,
                 ttl,
                 none_ttl: args.none_ttl,
                 stale_while_revalidate: args.stale_while_revalidate,
@@ -224,6 +227,21 @@ fn key(args: &CachedArgs, function: &Function, errors: &Errors) -> Option<Key> {
     Some(Key::Template(template))
 }
 
+/// The labels. What is wrong with them is reported.
+fn tags(args: &CachedArgs, function: &Function, errors: &Errors) -> Vec<Template> {
+    let templates = args.tags.iter().enumerate().filter_map(|(position, tag)| {
+        let earlier = args.tags.iter().take(position);
+        if earlier
+            .into_iter()
+            .any(|earlier| earlier.value() == tag.value())
+        {
+            errors.on(tag, "this tag is given twice: remove one of them");
+        }
+        Template::read(tag, function, None, errors)
+    });
+    templates.collect()
+}
+
 /// Type and const parameters that only the caller chooses: neither an argument nor the value tells which they were.
 fn unseen_generics<'a>(
     args: &'a CachedArgs,
@@ -294,7 +312,7 @@ fn unskipped(args: &CachedArgs, function: &Function) -> Vec<Ident> {
 }
 
 impl Entry {
-    fn new(args: &CachedArgs, key: &Key, function: &Function) -> Option<Self> {
+    fn new(args: &CachedArgs, key: &Key, tags: &[Template], function: &Function) -> Option<Self> {
         let ident = &function.signature.ident;
         let name = match &args.entry {
             EntryName::Suffixed => entry_name(ident),
@@ -326,6 +344,7 @@ impl Entry {
                 Key::Default(arguments) => arguments.contains(name),
             };
             in_key
+                || tags.iter().any(|tag| tag.mentions(name))
                 || expressions
                     .iter()
                     .any(|expression| expression_mentions(expression, name))

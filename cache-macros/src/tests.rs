@@ -196,6 +196,24 @@ fn arguments_are_read_one_by_one_and_all_errors_reported() {
     assert_wrong(quote!(ttl =), &["`ttl` lacks its value"]);
     assert_wrong(quote!(ttl = 1, skip), &["`skip` takes names"]);
     assert_wrong(quote!(ttl = 1, skip(1)), &["`skip` takes names"]);
+    for good in [
+        quote!(tags("a")),
+        quote!(tags("a:{id}", "b:{name}",)),
+        quote!(tags()),
+    ] {
+        assert_wrong(quote!(ttl = 1, #good), &[]);
+    }
+    for not_templates in [quote!(tags), quote!(tags = "a"), quote!(tags(id))] {
+        assert_wrong(quote!(ttl = 1, #not_templates), &["`tags` takes templates"]);
+    }
+    assert_wrong(
+        quote!(ttl = 1, tags("org:{org}")),
+        &["unknown placeholder `{org}`: the parameters are `id` and `name`"],
+    );
+    assert_wrong(
+        quote!(ttl = 1, tags("a", "b", "a")),
+        &["this tag is given twice"],
+    );
     assert_wrong(quote!(ttl = 1, key = 5), &["`key` is a string literal"]);
     assert_wrong(quote!(ttl = 1, entry = true), &["`entry` is the name"]);
     assert_wrong(quote!(ttl = 1 cache = c), &["expected `,`"]);

@@ -14,6 +14,8 @@ pub enum Rule {
     Join = 2,
     /// A written value is stored only under a standing intent.
     Intent = 4,
+    /// A value is current only if its tags have the generations that it was loaded under.
+    Generations = 8,
 }
 
 /// The rules that are switched off.

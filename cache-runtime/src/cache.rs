@@ -14,6 +14,7 @@ use crate::error::{CacheError, ConfigError, StoreError, StoreErrorKind};
 use crate::flow::{Budget, Engine};
 use crate::key::{Key, KeyBuilder, KeyError};
 use crate::observe::Stats;
+use crate::place::Place;
 use crate::policy::Policy;
 use crate::rules::{CacheValue, Rules, Stale, decode_any};
 use crate::store::{MemoryStore, RedisStore, Store};
@@ -140,7 +141,11 @@ impl Cache {
             stale: Stale::default(),
             hold: ENTRY_TTL,
             at: type_identity::<V, MessagePack>()
-                .map(|identity| (key, identity))
+                .map(|identity| Place {
+                    key,
+                    identity,
+                    tags: Arc::default(),
+                })
                 .map_err(CacheError::from),
             ttl: None,
             judge: Rules::<V>::fixed(ENTRY_TTL).into_judge::<MessagePack>(),
@@ -242,13 +247,12 @@ impl Cache {
         SCOPED.sync_scope(self.clone(), act)
     }
 
-    /// The key of a tag's generation. No template can render it: the macro refuses one that begins
-    /// with `%`, and a rendered `%` is always followed by two hexadecimal digits.
+    /// The key of a tag's generation.
     pub(crate) fn tag_key(
         &self,
         render: impl FnOnce(KeyBuilder) -> KeyBuilder,
     ) -> Result<Key, KeyError> {
-        let key = KeyBuilder::new(&self.engine.namespace).text("%tag:");
+        let key = KeyBuilder::new(&self.engine.namespace).text(Engine::TAG);
         render(key).finish()
     }
 
@@ -331,7 +335,10 @@ impl Builder {
         self
     }
 
-    /// How many multiplexed Redis connections the calls share. Default: 2.
+    /// How many multiplexed Redis connections the calls share. Default: 1.
+    ///
+    /// Reads that wait on one connection at the same moment share a command, so one carries more
+    /// than several. More keep small values from queueing behind large ones.
     pub fn lanes(mut self, lanes: usize) -> Self {
         self.lanes = Some(lanes);
         self

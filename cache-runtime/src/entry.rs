@@ -6,10 +6,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::TypeIdentity;
 use crate::error::CacheError;
 use crate::flow::{Budget, Engine, Target};
-use crate::key::Key;
+use crate::place::Place;
 use crate::policy::Policy;
 use crate::rules::{CacheValue, Decode, Judge, Stale, Verdict};
 
@@ -57,7 +56,7 @@ pub(crate) struct Core {
     pub(crate) stale: Stale,
     /// How long the entry is kept while it holds nothing but a lease.
     pub(crate) hold: Duration,
-    pub(crate) at: Result<(Key, TypeIdentity), CacheError>,
+    pub(crate) at: Result<Place, CacheError>,
     /// Judges and encodes a value.
     pub(crate) judge: Judge,
     /// Instead of what the rules say.
@@ -227,7 +226,7 @@ impl<V> fmt::Debug for PlainEntry<V> {
 
 impl Core {
     pub(crate) fn key(&self) -> &str {
-        self.at.as_ref().map_or("", |(key, _)| key.as_str())
+        self.at.as_ref().map_or("", |place| place.key.as_str())
     }
 
     fn judge<V: CacheValue>(&self, value: &V) -> Verdict {
@@ -235,13 +234,13 @@ impl Core {
     }
 
     async fn peek<V: CacheValue>(&self) -> Result<Option<V>, CacheError> {
-        let (key, identity) = self.at.as_ref().map_err(Clone::clone)?;
+        let place = self.at.as_ref().map_err(Clone::clone)?;
         let mut budget = Budget::new(self.policy.timeout);
-        if self.engine.unconfirmed.covers(key) {
+        if self.engine.hides(place) {
             return Ok(None);
         }
         let stale = self.stale.longest();
-        let found = self.engine.look_up(&mut budget, key, *identity, stale);
+        let found = self.engine.look_up(&mut budget, place, stale);
         let Some(payload) = found.await? else {
             return Ok(None);
         };
@@ -252,10 +251,9 @@ impl Core {
     }
 
     async fn put(&self, verdict: Verdict) -> Result<(), CacheError> {
-        let (key, identity) = self.at.as_ref().map_err(Clone::clone)?;
+        let place = self.at.as_ref().map_err(Clone::clone)?;
         let mut budget = Budget::new(self.policy.timeout);
-        let put = self.engine.put(&mut budget, key, *identity, verdict);
-        put.await
+        self.engine.put(&mut budget, place, verdict).await
     }
 
     async fn invalidate(&self) -> Result<(), CacheError> {
@@ -266,16 +264,14 @@ impl Core {
 
     /// The entry, to be made outdated.
     pub(crate) fn target(&self) -> Result<Target, CacheError> {
-        let (key, identity) = self.at.clone()?;
         Ok(Target {
-            key,
-            identity,
+            place: self.at.clone()?,
             hold_off: self.policy.hold_off,
         })
     }
 
     async fn expire(&self) -> Result<(), CacheError> {
-        let (key, _) = self.at.as_ref().map_err(Clone::clone)?;
+        let Place { key, .. } = self.at.as_ref().map_err(Clone::clone)?;
         let mut budget = Budget::new(self.policy.timeout);
         self.engine.expire(&mut budget, key).await
     }

@@ -194,16 +194,19 @@ impl LeaseKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp(pub(crate) [u8; 16]);
 
-/// The generation of one tag when the load began.
-pub(crate) type Generation = [u8; GENERATION];
+/// The generation of one tag when the load began: random, and another one after each invalidation.
+pub type Generation = [u8; GENERATION];
+
+/// How many tags a value can have.
+pub(crate) const MOST_TAGS: u16 = u16::MAX;
 
 /// An envelope that holds the value of the right key and type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opened {
-    /// Shares the memory of the whole envelope.
-    pub payload: Bytes,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened<'a> {
+    /// To the end of the envelope.
+    pub payload: &'a [u8],
     /// Generations of the value's tags, in the order of the tags.
-    pub(crate) generations: Vec<Generation>,
+    pub generations: &'a [Generation],
     /// The rest of the header.
     pub meta: Meta,
     /// Who works on the entry, or did; the deadline may be over.
@@ -239,24 +242,23 @@ pub enum Rejected {
 /// Room for the header; the codec appends the payload after it.
 #[must_use]
 pub fn start() -> Vec<u8> {
-    start_tagged(&[])
+    vec![0; HEADER]
 }
 
-/// Room for the header, then the generations of the value's tags, at most `u16::MAX` of them; the
-/// codec appends the payload after them.
-#[must_use]
-pub(crate) fn start_tagged(generations: &[Generation]) -> Vec<u8> {
+/// Puts the generations of the value's tags, at most [`MOST_TAGS`] of them, between the header and
+/// the payload of a `buffer` from [`start`]. They are known only after the value is encoded.
+pub fn tag(buffer: &mut Vec<u8>, generations: &[Generation]) {
     let generations = generations
-        .get(..usize::from(u16::MAX))
+        .get(..usize::from(MOST_TAGS))
         .unwrap_or(generations);
-    let mut buffer = vec![0; HEADER];
-    put(&mut buffer, 76, (generations.len() as u16).to_le_bytes());
-    buffer.extend_from_slice(generations.as_flattened());
-    buffer
+    if !generations.is_empty() && buffer.len() >= HEADER {
+        put(buffer, 76, (generations.len() as u16).to_le_bytes());
+        let bytes = generations.as_flattened().iter().copied();
+        buffer.splice(HEADER..HEADER, bytes);
+    }
 }
 
-/// Fills in the header of a `buffer` from [`start`] with the payload behind, whether it
-/// has room for generations or not.
+/// Fills in the header of a `buffer` from [`start`] with the payload behind.
 #[must_use]
 pub fn seal(mut buffer: Vec<u8>, key: &str, identity: TypeIdentity, meta: &Meta) -> Bytes {
     if buffer.len() < HEADER {
@@ -292,7 +294,11 @@ pub fn seal(mut buffer: Vec<u8>, key: &str, identity: TypeIdentity, meta: &Meta)
 /// # Errors
 ///
 /// Anything else is told apart by [`Rejected`]; no bytes make this panic.
-pub fn open(bytes: &Bytes, key: &str, identity: TypeIdentity) -> Result<Opened, Rejected> {
+pub fn open<'a>(
+    bytes: &'a [u8],
+    key: &str,
+    identity: TypeIdentity,
+) -> Result<Opened<'a>, Rejected> {
     let known = bytes.len().min(MAGIC.len());
     if bytes.get(..known) != MAGIC.get(..known) {
         return Err(Rejected::Foreign);
@@ -313,15 +319,15 @@ pub fn open(bytes: &Bytes, key: &str, identity: TypeIdentity) -> Result<Opened, 
         return Err(Rejected::NoValue);
     }
     let tags = usize::from(u16::from_le_bytes(field(header, 76)));
-    let Some((generations, _)) = content.split_at_checked(tags * GENERATION) else {
+    let Some((generations, payload)) = content.split_at_checked(tags * GENERATION) else {
         return Err(Rejected::Truncated);
     };
     if u64::from_le_bytes(field(header, 40)) != check(header, content, key) {
         return Err(Rejected::Corrupt);
     }
     Ok(Opened {
-        payload: bytes.slice(HEADER + generations.len()..),
-        generations: generations.as_chunks().0.to_vec(),
+        payload,
+        generations: generations.as_chunks().0,
         meta: meta(header),
         lease: lease_of(header),
         stamp: stamp_of(header),
@@ -331,14 +337,14 @@ pub fn open(bytes: &Bytes, key: &str, identity: TypeIdentity) -> Result<Opened, 
 /// The type and the lease of an entry of any format, with a value or without; whether the lease
 /// still stands is for the deadline to say.
 #[must_use]
-pub fn lease(bytes: &Bytes) -> Option<(TypeIdentity, Lease)> {
+pub fn lease(bytes: &[u8]) -> Option<(TypeIdentity, Lease)> {
     let header = header(bytes)?;
     Some((identity(header), lease_of(header)?))
 }
 
 /// The stamp of the value in `bytes`, sound or not; none if they hold no value of this format.
 #[must_use]
-pub fn stamp(bytes: &Bytes) -> Option<Stamp> {
+pub fn stamp(bytes: &[u8]) -> Option<Stamp> {
     let header = header(bytes)?;
     (field(header, 3) == [FORMAT] && has_value(header)).then(|| stamp_of(header))
 }

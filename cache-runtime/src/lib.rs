@@ -78,6 +78,7 @@ mod invalidate;
 mod key;
 mod lease;
 mod observe;
+mod place;
 mod policy;
 mod private;
 mod resilience;

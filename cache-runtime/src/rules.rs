@@ -41,6 +41,16 @@ pub(crate) enum Verdict {
     Refuse(CodecError),
 }
 
+impl Verdict {
+    /// How long the value may be of any use.
+    pub(crate) fn lifetime(&self) -> Duration {
+        match self {
+            Self::Store(encoded) => encoded.spans.fresh.saturating_add(encoded.spans.stale),
+            Self::Leave(_) | Self::Refuse(_) => Duration::ZERO,
+        }
+    }
+}
+
 /// A value to be stored, encoded.
 #[derive(Debug)]
 pub(crate) struct Encoded {

@@ -8,10 +8,11 @@
 //! Not every load may be shared. Between its start and a call, another process may have
 //! invalidated the key, and the call must not get the older value. So a caller shares a load if
 //!
-//! * the load started after the call did, and not in the same tick of the clock: it reads the origin later than everything that was
-//!   acknowledged before the call; or
-//! * the caller's own look-up showed the token of the load's lease, or of the lease or intent that
-//!   kept the load from having one: an invalidation in between would have removed it; or
+//! * the load started after the call did, and not in the same tick of the clock: it reads the
+//!   origin later than everything that was acknowledged before the call; or
+//! * the caller's own look-up showed the [`Mark`] of the load: the token of its lease, or of the lease
+//!   or intent that kept the load from having one, and the same generations of the tags. An
+//!   invalidation in between would have removed the token or changed a generation; or
 //! * the caller trusts this process alone, because the store does not answer or its policy says
 //!   so: then the [fence](Flights::fence) that every invalidation of this process raises is what
 //!   tells outdated loads from others.
@@ -26,9 +27,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use crate::codec::TypeIdentity;
 use crate::key::Key;
-use crate::lease::Token;
+use crate::place::{Mark, Place};
 use crate::sync::{Arc, HashState, Moment, Mutex};
 
 /// A failed load's error, shared with the waiters if it is `Clone`.
@@ -77,8 +77,8 @@ pub(crate) enum Since {
 pub(crate) struct Caller {
     /// When the call started.
     pub(crate) called: Moment,
-    /// The token of the lease or intent that the caller's own look-up showed.
-    pub(crate) seen: Option<Token>,
+    /// The mark of the lease or intent that the caller's own look-up showed.
+    pub(crate) seen: Option<Mark>,
     /// Whether the loads of this process are trusted without further evidence.
     pub(crate) trusting: bool,
     /// Whether an invalidation that the store has not confirmed hides what the store holds.
@@ -86,12 +86,12 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    fn may_share(&self, since: Since, token: Option<Token>) -> bool {
+    fn may_share(&self, since: Since, mark: Option<Mark>) -> bool {
         let (Since::Loaded(at) | Since::Stored(at)) = since;
         if self.hidden && matches!(since, Since::Stored(_)) {
             return false;
         }
-        at > self.called || self.trusting || token.is_some() && token == self.seen
+        at > self.called || self.trusting || mark.is_some() && mark == self.seen
     }
 }
 
@@ -106,10 +106,10 @@ const SHARDS: usize = 16;
 
 type Shard = HashMap<Key, Vec<Arc<Flight>>>;
 
-/// One load under way, of one key and one value type.
+/// One load under way, of one place.
 #[derive(Debug)]
 pub(crate) struct Flight {
-    identity: TypeIdentity,
+    place: Place,
     // Whether others may share it; a load that must not be shared is here only to be fenced.
     joinable: bool,
     state: Mutex<State>,
@@ -121,8 +121,8 @@ struct State {
     fenced: bool,
     // When the origin was started.
     started: Option<Moment>,
-    // The token of the lease it loads under, or of what was in its way.
-    token: Option<Token>,
+    // Of the lease it loads under, or of what was in its way.
+    mark: Option<Mark>,
     // Somebody has waited for it in vain.
     given_up: bool,
     // Its leader waits for another process before it loads.
@@ -134,21 +134,21 @@ struct State {
 }
 
 impl Flight {
-    fn new(identity: TypeIdentity, joinable: bool) -> Arc<Self> {
+    fn new(place: &Place, joinable: bool) -> Arc<Self> {
         Arc::new(Self {
-            identity,
+            place: place.clone(),
             joinable,
             state: Mutex::new(State::default()),
         })
     }
 
-    fn is_open_to(&self, identity: TypeIdentity) -> bool {
+    fn is_open_to(&self, place: &Place) -> bool {
         let state = self.state.lock();
-        self.joinable && self.identity == identity && !state.fenced && !state.given_up
+        self.joinable && self.place == *place && !state.fenced && !state.given_up
     }
 
-    fn admits(&self, identity: TypeIdentity, caller: &Caller) -> bool {
-        if !self.joinable || self.identity != identity {
+    fn admits(&self, place: &Place, caller: &Caller) -> bool {
+        if !self.joinable || self.place != *place {
             return false;
         }
         let state = self.state.lock();
@@ -159,7 +159,7 @@ impl Flight {
             // A load that has not started yet will start after the call.
             None => state.started.map(Since::Loaded),
         };
-        let current = |since| caller.may_share(since, state.token);
+        let current = |since| caller.may_share(since, state.mark);
         !state.fenced && since.is_none_or(current)
     }
 
@@ -186,17 +186,12 @@ impl Flights {
     }
 
     /// Joins a flight that the caller may share, or starts one and leads it.
-    pub(crate) fn join(
-        self: &Arc<Self>,
-        key: &Key,
-        identity: TypeIdentity,
-        caller: &Caller,
-    ) -> Role {
-        self.with_flights(key, |flights| {
+    pub(crate) fn join(self: &Arc<Self>, place: &Place, caller: &Caller) -> Role {
+        self.with_flights(&place.key, |flights| {
             let mut newest_first = flights.iter().rev();
-            match newest_first.find(|flight| flight.admits(identity, caller)) {
+            match newest_first.find(|flight| flight.admits(place, caller)) {
                 Some(flight) => Role::Wait(Waiter::new(flight)),
-                None => Role::Lead(self.lead(key, Flight::new(identity, true), flights)),
+                None => Role::Lead(self.lead(Flight::new(place, true), flights)),
             }
         })
     }
@@ -205,46 +200,45 @@ impl Flights {
     /// caller has started one meanwhile: then that one is joined.
     pub(crate) fn overtake(
         self: &Arc<Self>,
-        key: &Key,
-        identity: TypeIdentity,
+        place: &Place,
         given_up: &Waiter,
         caller: &Caller,
     ) -> Role {
         given_up.flight.state.lock().given_up = true;
-        self.with_flights(key, |flights| {
+        self.with_flights(&place.key, |flights| {
             let mut newest_first = flights.iter().rev();
             let other = newest_first
-                .find(|flight| flight.admits(identity, caller))
+                .find(|flight| flight.admits(place, caller))
                 .filter(|flight| !Arc::ptr_eq(flight, &given_up.flight));
             match other {
                 Some(flight) => Role::Wait(Waiter::new(flight)),
-                None => Role::Lead(self.lead(key, Flight::new(identity, true), flights)),
+                None => Role::Lead(self.lead(Flight::new(place, true), flights)),
             }
         })
     }
 
     /// Starts a flight that joins nothing and that others may join instead of all that are under
     /// way: a refresh.
-    pub(crate) fn replace(self: &Arc<Self>, key: &Key, identity: TypeIdentity) -> Lead {
-        self.with_flights(key, |flights| {
+    pub(crate) fn replace(self: &Arc<Self>, place: &Place) -> Lead {
+        self.with_flights(&place.key, |flights| {
             flights.iter().for_each(|flight| flight.fence());
-            self.lead(key, Flight::new(identity, true), flights)
+            self.lead(Flight::new(place, true), flights)
         })
     }
 
     /// Starts a flight that nobody joins.
-    pub(crate) fn alone(self: &Arc<Self>, key: &Key, identity: TypeIdentity) -> Lead {
-        self.with_flights(key, |flights| {
-            self.lead(key, Flight::new(identity, false), flights)
+    pub(crate) fn alone(self: &Arc<Self>, place: &Place) -> Lead {
+        self.with_flights(&place.key, |flights| {
+            self.lead(Flight::new(place, false), flights)
         })
     }
 
     /// Starts a flight for a load in the background, unless there is one under way that nobody has
     /// given up on.
-    pub(crate) fn background(self: &Arc<Self>, key: &Key, identity: TypeIdentity) -> Option<Lead> {
-        self.with_flights(key, |flights| {
-            let busy = flights.iter().any(|flight| flight.is_open_to(identity));
-            (!busy).then(|| self.lead(key, Flight::new(identity, true), flights))
+    pub(crate) fn background(self: &Arc<Self>, place: &Place) -> Option<Lead> {
+        self.with_flights(&place.key, |flights| {
+            let busy = flights.iter().any(|flight| flight.is_open_to(place));
+            (!busy).then(|| self.lead(Flight::new(place, true), flights))
         })
     }
 
@@ -255,24 +249,30 @@ impl Flights {
         });
     }
 
+    /// Fences the flights of all entries with this tag.
+    pub(crate) fn fence_tagged(&self, tag: &Key) {
+        self.fence_each(|flight| flight.place.tags.contains(tag));
+    }
+
     /// Fences the flights of all keys.
     pub(crate) fn fence_all(&self) {
+        self.fence_each(|_| true);
+    }
+
+    fn fence_each(&self, outdated: impl Fn(&Flight) -> bool) {
         for shard in &self.shards {
             let shard = shard.lock();
-            shard.values().flatten().for_each(|flight| flight.fence());
+            let flights = shard.values().flatten();
+            flights
+                .filter(|flight| outdated(flight))
+                .for_each(|flight| flight.fence());
         }
     }
 
-    fn lead(
-        self: &Arc<Self>,
-        key: &Key,
-        flight: Arc<Flight>,
-        flights: &mut Vec<Arc<Flight>>,
-    ) -> Lead {
+    fn lead(self: &Arc<Self>, flight: Arc<Flight>, flights: &mut Vec<Arc<Flight>>) -> Lead {
         flights.push(flight.clone());
         Lead {
             flights: self.clone(),
-            key: key.clone(),
             flight,
         }
     }
@@ -310,18 +310,17 @@ impl Flights {
 #[derive(Debug)]
 pub(crate) struct Lead {
     flights: Arc<Flights>,
-    key: Key,
     flight: Arc<Flight>,
 }
 
 impl Lead {
-    /// The origin is about to be run, under the lease with this token or in spite of it. Returns since
+    /// The origin is about to be run, under the lease with this mark or in spite of it. Returns since
     /// when its value will be current.
-    pub(crate) fn start(&self, token: Option<Token>) -> Since {
+    pub(crate) fn start(&self, mark: Option<Mark>) -> Since {
         let mut state = self.flight.state.lock();
         let now = Moment::now();
         state.started = Some(now);
-        state.token = token;
+        state.mark = mark;
         Since::Loaded(now)
     }
 
@@ -350,9 +349,10 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        self.flights.with_flights(&self.key, |flights| {
-            flights.retain(|one| !Arc::ptr_eq(one, &self.flight));
-        });
+        self.flights
+            .with_flights(&self.flight.place.key, |flights| {
+                flights.retain(|one| !Arc::ptr_eq(one, &self.flight));
+            });
         self.land(Landing::Abandoned);
     }
 }
@@ -386,7 +386,7 @@ impl Waiter {
 
     /// Whether the caller may have a value that is current since then.
     pub(crate) fn may_share(&self, since: Since, caller: &Caller) -> bool {
-        caller.may_share(since, self.flight.state.lock().token)
+        caller.may_share(since, self.flight.state.lock().mark)
     }
 }
 
@@ -419,13 +419,19 @@ impl Drop for Landed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::TypeIdentity;
+    use crate::lease::Token;
 
-    fn setup() -> (Arc<Flights>, Key, TypeIdentity) {
-        (
-            Arc::new(Flights::new()),
-            Key::raw("test", "k"),
-            TypeIdentity::from_u64(1),
-        )
+    fn setup() -> (Arc<Flights>, Place) {
+        (Arc::new(Flights::new()), place(1, &[]))
+    }
+
+    fn place(identity: u64, tags: &[&str]) -> Place {
+        Place {
+            key: Key::raw("test", "k"),
+            identity: TypeIdentity::from_u64(identity),
+            tags: tags.iter().map(|tag| Key::raw("test", tag)).collect(),
+        }
     }
 
     fn caller() -> Caller {
@@ -460,111 +466,145 @@ mod tests {
 
     #[tokio::test]
     async fn the_second_caller_gets_what_the_first_lands() {
-        let (flights, key, identity) = setup();
-        let leader = lead(flights.join(&key, identity, &caller()));
+        let (flights, place) = setup();
+        let leader = lead(flights.join(&place, &caller()));
         let second = caller();
-        let waiter = wait(flights.join(&key, identity, &second));
+        let waiter = wait(flights.join(&place, &second));
         let since = leader.start(None);
         leader.land(value("v", since));
         assert!(matches!(waiter.landed().await, Landing::Value { payload, .. } if payload == "v"));
         assert!(waiter.may_share(since, &second));
         drop(leader);
         assert_eq!(flights.under_way(), 0);
-        lead(flights.join(&key, identity, &caller()));
+        lead(flights.join(&place, &caller()));
     }
 
     #[test]
     fn who_comes_after_the_load_began_needs_evidence_to_share_it() {
-        let (flights, key, identity) = setup();
-        let token = Token::random();
-        let leader = lead(flights.join(&key, identity, &caller()));
+        let (flights, place) = setup();
+        let mark = Mark::new(Token::random(), &[]);
+        let leader = lead(flights.join(&place, &caller()));
         let early = caller();
-        let since = leader.start(Some(token));
-        wait(flights.join(&key, identity, &early));
+        let since = leader.start(Some(mark));
+        wait(flights.join(&place, &early));
 
         std::thread::sleep(std::time::Duration::from_millis(2));
         let late = caller();
         let has_seen = Caller {
-            seen: Some(token),
+            seen: Some(mark),
             ..late
         };
         let has_seen_another = Caller {
-            seen: Some(Token::random()),
+            seen: Some(Mark::new(Token::random(), &[])),
             ..late
         };
         let trusting = Caller {
             trusting: true,
             ..late
         };
-        assert!(wait(flights.join(&key, identity, &has_seen)).may_share(since, &has_seen));
-        assert!(wait(flights.join(&key, identity, &trusting)).may_share(since, &trusting));
-        let second = lead(flights.join(&key, identity, &has_seen_another));
+        assert!(wait(flights.join(&place, &has_seen)).may_share(since, &has_seen));
+        assert!(wait(flights.join(&place, &trusting)).may_share(since, &trusting));
+        let second = lead(flights.join(&place, &has_seen_another));
         // That one has not begun.
-        let waiter = wait(flights.join(&key, identity, &late));
+        let waiter = wait(flights.join(&place, &late));
         assert!(
             !waiter.may_share(since, &late),
             "a value found before the call"
         );
         drop(second);
-        lead(flights.join(&key, identity, &late));
+        lead(flights.join(&place, &late));
     }
 
     #[test]
     fn what_an_unconfirmed_invalidation_hides_is_shared_by_nobody_who_knows_of_it() {
-        let (flights, key, identity) = setup();
+        let (flights, place) = setup();
         let knows = Caller {
             trusting: true,
             hidden: true,
             ..caller()
         };
-        let leader = lead(flights.join(&key, identity, &caller()));
-        let waiter = wait(flights.join(&key, identity, &knows));
+        let leader = lead(flights.join(&place, &caller()));
+        let waiter = wait(flights.join(&place, &knows));
         let stored = Since::Stored(Moment::now());
         assert!(!waiter.may_share(stored, &knows));
         assert!(waiter.may_share(Since::Loaded(Moment::now()), &knows));
         leader.land(value("old", stored));
-        lead(flights.join(&key, identity, &knows));
+        lead(flights.join(&place, &knows));
     }
 
     #[tokio::test]
     async fn a_dropped_leader_abandons_and_a_waiter_takes_over() {
-        let (flights, key, identity) = setup();
-        let leader = lead(flights.join(&key, identity, &caller()));
-        let waiter = wait(flights.join(&key, identity, &caller()));
+        let (flights, place) = setup();
+        let leader = lead(flights.join(&place, &caller()));
+        let waiter = wait(flights.join(&place, &caller()));
         drop(leader);
         assert!(matches!(waiter.landed().await, Landing::Abandoned));
-        lead(flights.join(&key, identity, &caller()));
+        lead(flights.join(&place, &caller()));
     }
 
     #[test]
-    fn another_type_never_joins() {
-        let (flights, key, identity) = setup();
-        let _leader = lead(flights.join(&key, identity, &caller()));
-        lead(flights.join(&key, TypeIdentity::from_u64(2), &caller()));
+    fn another_type_and_other_tags_never_join() {
+        let flights = Arc::new(Flights::new());
+        let _leader = lead(flights.join(&place(1, &["a"]), &caller()));
+        wait(flights.join(&place(1, &["a"]), &caller()));
+        let _other_type = lead(flights.join(&place(2, &["a"]), &caller()));
+        let _no_tags = lead(flights.join(&place(1, &[]), &caller()));
+        let _more_tags = lead(flights.join(&place(1, &["a", "b"]), &caller()));
+    }
+
+    #[test]
+    fn a_token_proves_nothing_if_a_tag_has_another_generation() {
+        let (flights, place) = (Arc::new(Flights::new()), place(1, &["a"]));
+        let token = Token::random();
+        let leader = lead(flights.join(&place, &caller()));
+        leader.start(Some(Mark::new(token, &[[1; 16]])));
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let has_seen = |generation| Caller {
+            seen: Some(Mark::new(token, &[[generation; 16]])),
+            ..caller()
+        };
+        let since_invalidated = has_seen(2);
+        wait(flights.join(&place, &has_seen(1)));
+        lead(flights.join(&place, &since_invalidated));
+    }
+
+    #[test]
+    fn a_tag_fences_the_entries_that_have_it() {
+        let flights = Arc::new(Flights::new());
+        let (tagged, other) = (place(1, &["a", "b"]), place(1, &["a"]));
+        let trusting = Caller {
+            trusting: true,
+            ..caller()
+        };
+        let _tagged = lead(flights.join(&tagged, &trusting));
+        let _other = lead(flights.join(&other, &trusting));
+        flights.fence_tagged(&Key::raw("test", "b"));
+        lead(flights.join(&tagged, &trusting));
+        wait(flights.join(&other, &trusting));
     }
 
     #[test]
     fn a_load_alone_is_joined_by_nobody() {
-        let (flights, key, identity) = setup();
-        let _alone = flights.alone(&key, identity);
-        lead(flights.join(&key, identity, &caller()));
+        let (flights, place) = setup();
+        let _alone = flights.alone(&place);
+        lead(flights.join(&place, &caller()));
     }
 
     #[tokio::test]
     async fn a_fence_stops_joining_but_serves_who_waits() {
-        let (flights, key, identity) = setup();
+        let (flights, place) = setup();
         let trusting = Caller {
             trusting: true,
             ..caller()
         };
         for fence_all in [false, true] {
-            let leader = lead(flights.join(&key, identity, &trusting));
-            let waiter = wait(flights.join(&key, identity, &trusting));
+            let leader = lead(flights.join(&place, &trusting));
+            let waiter = wait(flights.join(&place, &trusting));
             match fence_all {
                 true => flights.fence_all(),
-                false => flights.fence(&key),
+                false => flights.fence(&place.key),
             }
-            lead(flights.join(&key, identity, &trusting));
+            lead(flights.join(&place, &trusting));
             leader.land(value("old", Since::Stored(Moment::now())));
             assert!(matches!(waiter.landed().await, Landing::Value { .. }));
         }
@@ -572,55 +612,53 @@ mod tests {
 
     #[test]
     fn who_gives_up_replaces_once_and_the_others_join_that() {
-        let (flights, key, identity) = setup();
+        let (flights, place) = setup();
         let callers = [caller(), caller()];
-        let stuck = lead(flights.join(&key, identity, &callers[0]));
-        let [first, second] = callers.map(|caller| wait(flights.join(&key, identity, &caller)));
+        let stuck = lead(flights.join(&place, &callers[0]));
+        let [first, second] = callers.map(|caller| wait(flights.join(&place, &caller)));
         stuck.start(None);
-        let fresh = lead(flights.overtake(&key, identity, &first, &callers[0]));
-        wait(flights.overtake(&key, identity, &second, &callers[1]));
+        let fresh = lead(flights.overtake(&place, &first, &callers[0]));
+        wait(flights.overtake(&place, &second, &callers[1]));
         drop(fresh);
-        wait(flights.join(&key, identity, &callers[0]));
+        wait(flights.join(&place, &callers[0]));
     }
 
     #[test]
     fn a_refresh_is_joined_instead_of_what_was_under_way() {
-        let (flights, key, identity) = setup();
-        let _earlier = lead(flights.join(&key, identity, &caller()));
-        let refresh = flights.replace(&key, identity);
+        let (flights, place) = setup();
+        let _earlier = lead(flights.join(&place, &caller()));
+        let refresh = flights.replace(&place);
         let trusting = Caller {
             trusting: true,
             ..caller()
         };
-        wait(flights.join(&key, identity, &trusting));
+        wait(flights.join(&place, &trusting));
         drop(refresh);
-        lead(flights.join(&key, identity, &trusting));
+        lead(flights.join(&place, &trusting));
     }
 
     #[test]
     fn one_load_in_the_background_at_a_time() {
-        let (flights, key, identity) = setup();
-        let background = flights.background(&key, identity);
+        let (flights, place) = setup();
+        let background = flights.background(&place);
         assert!(background.is_some());
-        assert!(flights.background(&key, identity).is_none());
-        flights.fence(&key);
-        assert!(flights.background(&key, identity).is_some());
+        assert!(flights.background(&place).is_none());
+        flights.fence(&place.key);
+        assert!(flights.background(&place).is_some());
 
-        let hung = flights
-            .background(&key, identity)
-            .expect("the other has ended");
+        let hung = flights.background(&place).expect("the other has ended");
         let caller = caller();
-        let waiter = wait(flights.join(&key, identity, &caller));
-        drop(flights.overtake(&key, identity, &waiter, &caller));
-        assert!(flights.background(&key, identity).is_some());
+        let waiter = wait(flights.join(&place, &caller));
+        drop(flights.overtake(&place, &waiter, &caller));
+        assert!(flights.background(&place).is_some());
         drop(hung);
     }
 
     #[tokio::test]
     async fn a_waiter_that_goes_away_leaves_nothing_behind() {
-        let (flights, key, identity) = setup();
-        let leader = lead(flights.join(&key, identity, &caller()));
-        let waiter = wait(flights.join(&key, identity, &caller()));
+        let (flights, place) = setup();
+        let leader = lead(flights.join(&place, &caller()));
+        let waiter = wait(flights.join(&place, &caller()));
         {
             let mut landed = std::pin::pin!(waiter.landed());
             let polled = std::future::poll_fn(|cx| Poll::Ready(landed.as_mut().poll(cx)));

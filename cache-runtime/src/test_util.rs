@@ -4,7 +4,9 @@ pub use crate::broken::Rule;
 pub use crate::call::events;
 pub use crate::codec::{TypeIdentity, type_identity};
 pub use crate::config::{Backend, Namespace, RedisConfig};
-pub use crate::envelope::{Age, Meta, Opened, Rejected, Spans, lease, open, seal, stamp, start};
+pub use crate::envelope::{
+    Age, Generation, Meta, Opened, Rejected, Spans, lease, open, seal, stamp, start, tag,
+};
 pub use crate::key::Key;
 pub use crate::lease::{Acquire, Acquired, Grant, Lease, LeaseKind, Release, Stamp, Token};
 pub use crate::observe::{Event, Miss};

@@ -3,7 +3,7 @@
 //! A time of [`SOON`] is over after [`later`]; one of [`MINUTE`] is not over before a test ends.
 
 use cache_runtime::test_util::{
-    Acquire, Acquired, Age, Grant, Lease, LeaseKind, Meta, Opened, Release, Spans, Stamp, Token,
+    Acquire, Acquired, Age, Grant, Lease, LeaseKind, Meta, Release, Spans, Stamp, Token,
     TypeIdentity, lease, open, seal, stamp, start,
 };
 
@@ -963,13 +963,13 @@ async fn busy(store: &Store, request: &Acquire) -> (LeaseKind, Token, Duration) 
 }
 
 /// Loads and stores where there is nothing.
-async fn filled(store: &Store, payload: &str, fresh: Duration, stale: Duration) -> Opened {
+async fn filled(store: &Store, payload: &str, fresh: Duration, stale: Duration) -> Entry {
     store.delete(&[key("a")]).await.unwrap();
     filled_over(store, payload, fresh, stale).await
 }
 
 /// Loads and stores whatever there is, as a refresh does.
-async fn filled_over(store: &Store, payload: &str, fresh: Duration, stale: Duration) -> Opened {
+async fn filled_over(store: &Store, payload: &str, fresh: Duration, stale: Duration) -> Entry {
     let forced = Acquire {
         force: true,
         has_old: false,
@@ -1000,12 +1000,28 @@ async fn released(store: &Store, token: &Token, how: Release) {
     store.release(&key("a"), token, how).await.unwrap();
 }
 
-async fn read(store: &Store) -> Opened {
+async fn read(store: &Store) -> Entry {
     opened(&store.get(&key("a")).await.unwrap().unwrap())
 }
 
-fn opened(envelope: &Bytes) -> Opened {
-    open(envelope, key("a").as_str(), ours()).unwrap()
+fn opened(envelope: &Bytes) -> Entry {
+    let key = key("a");
+    let opened = open(envelope, key.as_str(), ours()).unwrap();
+    Entry {
+        payload: Bytes::copy_from_slice(opened.payload),
+        meta: opened.meta,
+        lease: opened.lease,
+        stamp: opened.stamp,
+    }
+}
+
+/// What an envelope holds.
+#[derive(Debug, Clone, PartialEq)]
+struct Entry {
+    payload: Bytes,
+    meta: Meta,
+    lease: Option<Lease>,
+    stamp: Stamp,
 }
 
 async fn lease_of(store: &Store) -> Option<Lease> {

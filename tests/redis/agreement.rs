@@ -113,7 +113,10 @@ impl Pair {
         match step {
             Step::Acquire { request, rejecting } => {
                 let entry = store.get(key).await.unwrap();
-                let rejected = entry.as_ref().and_then(stamp).filter(|_| *rejecting);
+                let rejected = entry
+                    .as_ref()
+                    .and_then(|entry| stamp(entry))
+                    .filter(|_| *rejecting);
                 let request = Acquire {
                     rejected,
                     ..request.clone()

@@ -50,7 +50,7 @@ mod costs {
         let store = store_on(&server.url());
         store.ping().await.unwrap();
         let mut commands = server.commands().await;
-        store.get_watched(&key("a"), &[]).await.unwrap();
+        store.look_up_watched(&key("a"), &[]).await.unwrap();
         let watched = counts([("client|caching", 1), ("get", 1)]);
         assert_eq!(commands.counts().await, watched);
         // The word is for the next read only.
@@ -200,7 +200,7 @@ mod changes {
             &["LPUSH", "redis:a", "x"],
             &["UNLINK", "redis:a"],
         ] {
-            let (_, mut change) = match store.get_watched(&key("a"), &[]).await {
+            let (_, mut change) = match store.look_up_watched(&key("a"), &[]).await {
                 Err(error) if error.kind() == StoreErrorKind::WrongType => {
                     assert_eq!(store.watchers(), 0);
                     server.run::<()>(words).await;
@@ -221,7 +221,7 @@ mod changes {
             let mut changes = Vec::new();
             for n in 0..10 {
                 store.put(&key(n), value(), MINUTE).await.unwrap();
-                let (seen, change) = store.get_watched(&key(n), &[]).await.unwrap();
+                let (seen, change) = store.look_up_watched(&key(n), &[]).await.unwrap();
                 assert_eq!(seen.envelope, Some(value()));
                 changes.push(change);
             }
@@ -236,7 +236,7 @@ mod changes {
     async fn a_lost_connection_counts_as_a_change() {
         let mut server = RedisServer::start().await;
         let store = store_on(&server.url());
-        let (_, mut change) = store.get_watched(&key("a"), &[]).await.unwrap();
+        let (_, mut change) = store.look_up_watched(&key("a"), &[]).await.unwrap();
         let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
         server.run::<()>(&kill).await;
         within("a killed connection", change.happened()).await;
@@ -251,7 +251,7 @@ mod changes {
         server.run::<()>(&["SET", "redis:a", "x"]).await;
         within("a change after all that", change.happened()).await;
 
-        let (_, mut change) = store.get_watched(&key("a"), &[]).await.unwrap();
+        let (_, mut change) = store.look_up_watched(&key("a"), &[]).await.unwrap();
         store.shutdown();
         within("a shutdown", change.happened()).await;
         assert_eq!(store.watchers(), 0);
@@ -263,7 +263,7 @@ mod changes {
         let server = RedisServer::start().await;
         let proxy = Proxy::start(server.port());
         let store = store_on(&proxy.url());
-        let (_, mut change) = store.get_watched(&key("a"), &[]).await.unwrap();
+        let (_, mut change) = store.look_up_watched(&key("a"), &[]).await.unwrap();
         proxy.strand();
         eventually("the store answers again", async || {
             timeout(BUDGET, store.get(&key("a"))).await.ok()?.ok()
@@ -293,7 +293,7 @@ mod changes {
             server.run::<()>(&rights).await;
             let store = store_on(&format!("redis://amy:pw@127.0.0.1:{}", server.port()));
             store.put(&key("a"), value(), MINUTE).await.unwrap();
-            let (seen, mut change) = store.get_watched(&key("a"), &[]).await.unwrap();
+            let (seen, mut change) = store.look_up_watched(&key("a"), &[]).await.unwrap();
             assert_eq!(seen.envelope, Some(value()));
             store.delete(&[key("a")]).await.unwrap();
             store.ping().await.unwrap();
@@ -310,7 +310,7 @@ mod changes {
     ) -> (Option<Bytes>, cache_runtime::test_util::Change) {
         eventually("the store serves again", async || {
             let name = key("a");
-            let read = timeout(BUDGET, store.get_watched(&name, &[]));
+            let read = timeout(BUDGET, store.look_up_watched(&name, &[]));
             let (found, change) = read.await.ok()?.ok()?;
             Some((found.envelope, change))
         })

@@ -184,7 +184,10 @@ mod tags {
         let store = store_on(&server.url());
         store.ping().await.unwrap();
         let mut commands = server.commands().await;
-        let (seen, mut change) = store.get_watched(&key("a"), &[key("t1")]).await.unwrap();
+        let (seen, mut change) = store
+            .look_up_watched(&key("a"), &[key("t1")])
+            .await
+            .unwrap();
         assert_eq!(seen, found(Some("entry".into()), &[Some("one")]));
         let expected = counts([("client|caching", 1), ("mget", 1)]);
         assert_eq!(commands.counts().await, expected);
@@ -444,7 +447,7 @@ mod failing {
             found.generations,
             [&keys[1], &keys[2]].map(|key| Some(of(key)))
         );
-        let (watched, _) = store.get_watched(&keys[0], &keys[1..3]).await.unwrap();
+        let (watched, _) = store.look_up_watched(&keys[0], &keys[1..3]).await.unwrap();
         assert_eq!(watched, found);
     }
 
@@ -465,7 +468,7 @@ mod failing {
         for _ in 0..3 {
             served(read_all(&store, &keys), &keys).await;
         }
-        let (watched, _) = store.get_watched(&keys[0], &keys[1..3]).await.unwrap();
+        let (watched, _) = store.look_up_watched(&keys[0], &keys[1..3]).await.unwrap();
         assert_eq!(
             watched.generations,
             [&keys[1], &keys[2]].map(|key| Some(of(key)))

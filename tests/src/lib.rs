@@ -11,9 +11,11 @@
 
 pub mod history;
 mod proxy;
+mod reads;
 mod server;
 mod wait;
 
 pub use proxy::{Mode, Proxy};
+pub use reads::Reads;
 pub use server::{Commands, RedisServer};
 pub use wait::{PATIENCE, briefly, eventually, within};

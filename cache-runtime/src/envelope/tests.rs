@@ -21,8 +21,9 @@ fn meta() -> Meta {
 }
 
 fn sealed(generations: &[Generation], payload: &[u8]) -> Bytes {
-    let mut buffer = start_tagged(generations);
+    let mut buffer = start();
     buffer.extend_from_slice(payload);
+    tag(&mut buffer, generations);
     seal(buffer, KEY, identity(), &meta())
 }
 
@@ -198,7 +199,8 @@ fn a_lease_taken_in_place_leaves_the_value_readable() {
     let mut leased = valid.to_vec();
     leased[12] = 1;
     leased[16..40].fill(0xee);
-    let opened = open(&Bytes::from(leased), KEY, identity()).unwrap();
+    let leased = Bytes::from(leased);
+    let opened = open(&leased, KEY, identity()).unwrap();
     let without = open(&valid, KEY, identity()).unwrap();
     assert!(opened.lease.is_some());
     let lease = without.lease;
@@ -225,8 +227,9 @@ proptest! {
             load_cost: Duration::from_millis(cost.into()),
             codec_id,
         };
-        let mut buffer = start_tagged(&generations);
+        let mut buffer = start();
         buffer.extend_from_slice(&payload);
+        tag(&mut buffer, &generations);
         let bytes = seal(buffer, &key, identity, &meta);
         let opened = open(&bytes, &key, identity).unwrap();
         prop_assert_eq!(&opened.payload[..], &payload[..]);
@@ -257,7 +260,7 @@ proptest! {
         }
         let mut longer = bytes.to_vec();
         longer.push(0);
-        prop_assert_eq!(open(&Bytes::from(longer), KEY, identity()), Err(Rejected::Corrupt));
+        prop_assert_eq!(open(&longer, KEY, identity()), Err(Rejected::Corrupt));
     }
 
     /// Each is rejected, or lies in what changes in place and leaves the value as it is.
@@ -308,6 +311,6 @@ proptest! {
         let bytes = sealed(&[], &payload);
         let mut shifted = bytes.to_vec();
         shifted[76] = 1;
-        prop_assert_eq!(open(&Bytes::from(shifted), KEY, identity()), Err(Rejected::Corrupt));
+        prop_assert_eq!(open(&shifted, KEY, identity()), Err(Rejected::Corrupt));
     }
 }

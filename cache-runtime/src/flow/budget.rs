@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
 use crate::error::{StoreError, StoreErrorKind};
-use crate::key::Key;
+use crate::place::Place;
 use crate::store::{Found, Store};
 
 /// What is left of the time that the cache may cost one call. The origin's time does not count.
@@ -34,14 +34,15 @@ impl Budget {
     pub(crate) async fn look_up(
         &mut self,
         store: &Store,
-        key: &Key,
-        tags: &[Key],
+        place: &Place,
     ) -> Result<Found, StoreError> {
         if self.left.is_zero() {
             return Err(spent());
         }
         let start = Instant::now();
-        let found = store.look_up_by(key, tags, start + self.left).await;
+        let found = store
+            .look_up_by(&place.key, &place.tags, start + self.left)
+            .await;
         self.left = self.left.saturating_sub(start.elapsed());
         found
     }

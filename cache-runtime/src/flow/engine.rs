@@ -13,21 +13,21 @@ use tracing::Instrument;
 
 use super::Budget;
 use super::invalidation::Unacknowledged;
+use super::leased::Held;
 use super::sight::{Seen, Sight};
 use crate::broken::{Broken, Rule};
 use crate::cache::Cache;
 use crate::call::CacheId;
-use crate::codec::TypeIdentity;
-use crate::envelope::{self, Meta};
+use crate::envelope::{self, Generation, Meta, Rejected};
 use crate::error::{CacheError, StoreError};
 use crate::invalidate::Unconfirmed;
 use crate::key::Key;
-use crate::lease::Grant;
 use crate::observe::StatsTable;
+use crate::place::Place;
 use crate::policy::Policy;
 use crate::rules::{Encoded, Verdict};
 use crate::single_flight::Flights;
-use crate::store::Store;
+use crate::store::{Found, Store};
 
 /// What all calls of one cache share.
 #[derive(Debug)]
@@ -57,8 +57,7 @@ pub(crate) struct Sealed {
 /// An entry that is made outdated.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
-    pub(crate) key: Key,
-    pub(crate) identity: TypeIdentity,
+    pub(crate) place: Place,
     /// How long nothing is stored afterwards.
     pub(crate) hold_off: Duration,
 }
@@ -104,19 +103,41 @@ impl Engine {
     pub(crate) async fn look_up(
         &self,
         budget: &mut Budget,
-        key: &Key,
-        identity: TypeIdentity,
+        place: &Place,
         stale: Duration,
     ) -> Result<Option<Bytes>, StoreError> {
-        let Some(envelope) = budget.spend(self.store.get(key)).await? else {
-            return Ok(None);
-        };
-        let (_, sight) = Seen::look(&envelope, key, identity, self.store.now(key));
+        let found = budget.look_up(&self.store, place).await?;
+        let (_, sight) = self.see(found, place, self.store.now(&place.key));
         Ok(match sight {
-            Ok(Sight::Fresh { payload, .. }) => Some(payload),
-            Ok(Sight::Stale { payload, by }) if by < stale => Some(payload),
-            Ok(Sight::Stale { .. } | Sight::Dead) | Err(_) => None,
+            Ok(Some(Sight::Fresh { payload, .. })) => Some(payload),
+            Ok(Some(Sight::Stale { payload, by })) if by < stale => Some(payload),
+            Ok(_) | Err(_) => None,
         })
+    }
+
+    /// What a look-up shows; no sight if there is no entry.
+    pub(super) fn see(
+        &self,
+        found: Found,
+        place: &Place,
+        now: Option<u64>,
+    ) -> (Seen, Result<Option<Sight>, Rejected>) {
+        let Some(envelope) = found.envelope else {
+            return (Seen::default(), Ok(None));
+        };
+        let mut generations = found.generations;
+        if self.is_broken(Rule::Generations) {
+            let opened = envelope::open(&envelope, place.key.as_str(), place.identity);
+            generations = opened.ok().map(|opened| opened.generations.to_vec());
+        }
+        let (seen, sight) = Seen::look(envelope, generations.as_deref(), place, now);
+        (seen, sight.map(Some))
+    }
+
+    /// Whether an invalidation that is not confirmed hides what the store holds there.
+    pub(crate) fn hides(&self, place: &Place) -> bool {
+        let hidden = |key| self.unconfirmed.covers(key);
+        hidden(&place.key) || place.tags.iter().any(hidden)
     }
 
     /// `load_cost` is what the origin took for it; zero if the value does not come from there.
@@ -124,12 +145,12 @@ impl Engine {
     /// Stamped with what is known of the store's clock. A fill replaces that by the clock itself.
     pub(crate) fn seal(
         &self,
-        encoded: Encoded,
-        key: &Key,
-        identity: TypeIdentity,
+        mut encoded: Encoded,
+        place: &Place,
+        generations: &[Generation],
         load_cost: Duration,
     ) -> Sealed {
-        let now = self.store.now(key);
+        let now = self.store.now(&place.key);
         let spans = encoded.spans;
         let meta = Meta {
             created_ms: now.unwrap_or(NOT_STAMPED),
@@ -137,8 +158,11 @@ impl Engine {
             load_cost,
             codec_id: encoded.codec_id,
         };
-        let envelope = envelope::seal(encoded.buffer, key.as_str(), identity, &meta);
-        let payload = envelope.slice(envelope::HEADER.min(envelope.len())..);
+        let size = encoded.buffer.len().saturating_sub(envelope::HEADER);
+        envelope::tag(&mut encoded.buffer, generations);
+        let (key, identity) = (place.key.as_str(), place.identity);
+        let envelope = envelope::seal(encoded.buffer, key, identity, &meta);
+        let payload = envelope.slice(envelope.len().saturating_sub(size)..);
         Sealed {
             envelope,
             payload,
@@ -152,12 +176,20 @@ impl Engine {
     pub(crate) async fn put(
         self: &Arc<Self>,
         budget: &mut Budget,
-        key: &Key,
-        identity: TypeIdentity,
+        place: &Place,
         verdict: Verdict,
     ) -> Result<(), CacheError> {
+        let Place { key, tags, .. } = place;
         let write = Unacknowledged::new(self, std::slice::from_ref(key));
-        let written = match self.storable(key, identity, verdict) {
+        // Before anything else is done: the value is as current as they are.
+        let generations = match tags.is_empty() {
+            true => Vec::new(),
+            false => {
+                let kept = verdict.lifetime();
+                budget.spend(self.store.generations(tags, kept)).await?
+            }
+        };
+        let written = match self.storable(place, &generations, verdict) {
             Ok(Some(sealed)) => {
                 let put = self.store.put(key, sealed.envelope, sealed.ttl);
                 let keys = std::slice::from_ref(key);
@@ -185,14 +217,17 @@ impl Engine {
         budget: &mut Budget,
         target: &Target,
         verdict: Verdict,
-        intent: Option<Grant>,
+        intent: Option<Held>,
     ) -> Result<(), CacheError> {
-        let Target { key, identity, .. } = target;
+        let place = &target.place;
         if self.is_broken(Rule::Intent) {
-            return self.put(budget, key, *identity, verdict).await;
+            return self.put(budget, place, verdict).await;
         }
-        let storable = self.storable(key, *identity, verdict);
-        if let (Some(grant), Ok(Some(sealed))) = (intent, storable) {
+        let storable = |held: &Held| self.storable(place, &held.generations, verdict);
+        if let Some(held) = intent
+            && let Ok(Some(sealed)) = storable(&held)
+        {
+            let (key, grant) = (&place.key, held.grant);
             let write = Unacknowledged::new(self, std::slice::from_ref(key));
             let commit = self.store.commit(key, &grant, sealed.envelope, sealed.ttl);
             let stored = self
@@ -210,8 +245,8 @@ impl Engine {
     /// The value as it is to be stored; none if it is not to be.
     fn storable(
         &self,
-        key: &Key,
-        identity: TypeIdentity,
+        place: &Place,
+        generations: &[Generation],
         verdict: Verdict,
     ) -> Result<Option<Sealed>, CacheError> {
         let encoded = match verdict {
@@ -219,7 +254,7 @@ impl Engine {
             Verdict::Leave(_) => return Ok(None),
             Verdict::Refuse(error) => return Err(error.into()),
         };
-        let sealed = self.seal(encoded, key, identity, Duration::ZERO);
+        let sealed = self.seal(encoded, place, generations, Duration::ZERO);
         let (size, limit) = (sealed.envelope.len(), self.value_limit);
         if size > limit {
             return Err(CacheError::ValueTooLarge { size, limit });
@@ -246,11 +281,8 @@ impl Engine {
         budget: &mut Budget,
         target: &Target,
     ) -> Result<(), CacheError> {
-        let Target {
-            key,
-            identity,
-            hold_off,
-        } = target;
+        let Target { place, hold_off } = target;
+        let Place { key, identity, .. } = place;
         let keys = std::slice::from_ref(key);
         if hold_off.is_zero() {
             return self.invalidate(budget, keys).await;
@@ -291,7 +323,22 @@ impl Engine {
 
     /// Nobody who comes from now on shares the loads of this process that are under way.
     pub(super) fn fence(&self, keys: &[Key]) {
-        keys.iter().for_each(|key| self.flights.fence(key));
+        for key in keys {
+            match self.is_tag(key) {
+                true => self.flights.fence_tagged(key),
+                false => self.flights.fence(key),
+            }
+        }
+    }
+
+    /// The beginning of the keys of tags. No template can render it: the macro refuses one that
+    /// begins with `%`, and a rendered `%` is always followed by two hexadecimal digits.
+    pub(crate) const TAG: &str = "%tag:";
+
+    fn is_tag(&self, key: &Key) -> bool {
+        let rendered = key.as_str().strip_prefix(&self.namespace);
+        let rendered = rendered.and_then(|key| key.strip_prefix(':'));
+        rendered.is_some_and(|key| key.starts_with(Self::TAG))
     }
 
     /// Does something for as long as it may take, whatever becomes of the caller; in the embedded

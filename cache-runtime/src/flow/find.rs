@@ -2,58 +2,40 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::Engine;
 use super::get_or_load::{Flow, HandedOut, Stage, Step};
 use super::leased::{Asked, LONGEST, Leased};
-use super::sight::{Seen, Sight};
-use crate::codec::TypeIdentity;
+use super::sight::Sight;
 use crate::envelope::Rejected;
 use crate::error::StoreErrorKind;
-use crate::key::Key;
 use crate::lease::{Acquire, Acquired, LeaseKind, Token};
 use crate::observe::{Advice, Event, Miss, NotStored, Outcome};
+use crate::place::{Mark, Place};
 use crate::policy::SingleFlight;
 use crate::single_flight::Since;
+use crate::store::Found;
 use crate::sync::Moment;
 
 impl Flow {
-    pub(super) async fn look_up(
-        &mut self,
-        engine: &Arc<Engine>,
-        key: &Key,
-        identity: TypeIdentity,
-    ) -> Option<Step> {
+    pub(super) async fn look_up(&mut self, engine: &Arc<Engine>, place: &Place) -> Option<Step> {
         // Whatever came of an earlier look.
         (self.unanswered, self.hidden) = (false, false);
-        if engine.unconfirmed.covers(key) {
+        if engine.hides(place) {
             engine.confirm_in_background();
             return self.missed(Miss::Unconfirmed);
         }
         let since = Since::Stored(Moment::now());
-        let found = self.budget.look_up(&engine.store, key, &[]).await;
-        match found.map(|found| found.envelope) {
+        let found = self.budget.look_up(&engine.store, place).await;
+        match found {
             Err(error) => self.missed(Miss::Store(error.kind())),
-            Ok(None) => {
-                self.seen = Seen::default();
-                self.missed(Miss::Absent)
-            }
-            Ok(Some(envelope)) => self.look_at(&envelope, since, key, identity, Outcome::Hit),
+            Ok(found) => self.look_at(found, since, place),
         }
     }
 
-    /// What an envelope from the store is good for.
-    pub(super) fn look_at(
-        &mut self,
-        envelope: &Bytes,
-        since: Since,
-        key: &Key,
-        identity: TypeIdentity,
-        outcome: Outcome,
-    ) -> Option<Step> {
-        let now = self.call.engine.store.now(key);
-        let (seen, sight) = Seen::look(envelope, key, identity, now);
+    /// What the store holds is good for.
+    pub(super) fn look_at(&mut self, found: Found, since: Since, place: &Place) -> Option<Step> {
+        let now = self.call.engine.store.now(&place.key);
+        let (seen, sight) = self.call.engine.see(found, place, now);
         self.seen = seen;
         let found = |payload, outcome| HandedOut {
             payload,
@@ -61,41 +43,37 @@ impl Flow {
             since,
         };
         match sight {
+            Ok(None) => self.missed(Miss::Absent),
             Err(rejected) => self.missed(Miss::Rejected(rejected)),
-            Ok(Sight::Fresh { payload, left }) => {
+            Ok(Some(Sight::Fresh { payload, left })) => {
                 let early = self.call.detachable
                     && self.seen.is_due_early(left, self.call.policy.early_refresh);
-                self.serve(found(payload, outcome), early, key, identity)
+                self.serve(found(payload, Outcome::Hit), early, place)
             }
-            Ok(Sight::Stale { payload, by }) if by < self.call.stale.while_revalidate => {
-                self.serve(found(payload, Outcome::Stale), true, key, identity)
+            Ok(Some(Sight::Stale { payload, by })) if by < self.call.stale.while_revalidate => {
+                self.serve(found(payload, Outcome::Stale), true, place)
             }
-            Ok(Sight::Stale { payload, by }) if by < self.call.stale.if_error => {
+            Ok(Some(Sight::Stale { payload, by })) if by < self.call.stale.if_error => {
                 if self.seen.is_throttled(now) {
                     let found = found(payload, Outcome::StaleIfError);
-                    return self.serve(found, false, key, identity);
+                    return self.serve(found, false, place);
                 }
                 self.old = Some(payload);
                 self.missed(Miss::Expired)
             }
-            Ok(Sight::Stale { .. } | Sight::Dead) => self.missed(Miss::Expired),
+            Ok(Some(Sight::Stale { .. } | Sight::Dead)) => self.missed(Miss::Expired),
+            Ok(Some(Sight::TagInvalidated)) => self.missed(Miss::TagInvalidated),
         }
     }
 
     /// Serves what was found, and refreshes it in the background if nobody else does.
-    pub(super) fn serve(
-        &mut self,
-        found: HandedOut,
-        refresh: bool,
-        key: &Key,
-        identity: TypeIdentity,
-    ) -> Option<Step> {
+    pub(super) fn serve(&mut self, found: HandedOut, refresh: bool, place: &Place) -> Option<Step> {
         let engine = &self.call.engine;
         let due = refresh
             && self.call.detachable
             && self.lead.is_none()
-            && !self.seen.is_busy(engine.store.now(key));
-        let lead = due.then(|| engine.flights.background(key, identity));
+            && !self.seen.is_busy(engine.store.now(&place.key));
+        let lead = due.then(|| engine.flights.background(place));
         match lead.flatten() {
             Some(lead) => {
                 self.stage = Stage::Serve(found);
@@ -136,15 +114,14 @@ impl Flow {
     pub(super) async fn acquire(
         &mut self,
         engine: &Arc<Engine>,
-        key: &Key,
-        identity: TypeIdentity,
+        place: &Place,
         force: bool,
     ) -> Option<Step> {
         let lease = self.call.policy.lease;
         let longest = lease.saturating_mul(LONGEST);
         let request = Acquire {
             token: Token::random(),
-            identity,
+            identity: place.identity,
             // Who loads for the embedded store cannot die without giving up its lease, so there is
             // nothing to renew, and no timer is needed.
             lease: if engine.store.is_shared() {
@@ -161,19 +138,23 @@ impl Flow {
         let since = Since::Stored(Moment::now());
         self.asked = true;
         self.stage = Stage::Load;
-        match Leased::acquire(engine, &mut self.budget, key, &request).await {
+        match Leased::acquire(engine, &mut self.budget, place, &request).await {
             Ok(Asked::Granted(leased)) => {
                 self.record(Event::Leased);
                 self.leased = Some(leased);
                 None
             }
-            Ok(Asked::Other(Acquired::Value(envelope))) => {
+            Ok(Asked::Other(Acquired::Value(envelope), generations)) => {
                 // If it is of no use, it is rejected and leased the next time.
                 self.stage = Stage::Acquire { force: false };
-                self.look_at(&envelope, since, key, identity, Outcome::Hit)
+                let found = Found {
+                    envelope: Some(envelope),
+                    generations: Some(generations),
+                };
+                self.look_at(found, since, place)
             }
-            Ok(Asked::Other(Acquired::Busy { kind, token, .. })) => {
-                self.met = Some(token);
+            Ok(Asked::Other(Acquired::Busy { kind, token, .. }, generations)) => {
+                self.met = Some(Mark::new(token, &generations));
                 if kind == LeaseKind::Ended && self.old.is_some() {
                     return self.left_alone(true);
                 }
@@ -183,7 +164,7 @@ impl Flow {
                 }
                 None
             }
-            Ok(Asked::Other(Acquired::Granted(_))) => None,
+            Ok(Asked::Other(Acquired::Granted(_), _)) => None,
             Err(error) => {
                 self.unleased = NotStored::Store(error.kind());
                 self.advise(&error);

@@ -11,10 +11,9 @@ use super::leased::Leased;
 use super::sight::Seen;
 use super::{Budget, Engine};
 use crate::call::{Control, Loading, Mode, Run};
-use crate::codec::TypeIdentity;
-use crate::key::Key;
 use crate::lease::Token;
 use crate::observe::{Bypass, Event, NotStored, Outcome, SiteStats};
+use crate::place::{Mark, Place};
 use crate::policy::{Policy, SingleFlight};
 use crate::rules::Stale;
 use crate::single_flight::{Caller, Landing, Lead, Role, SharedError, Since, Waiter};
@@ -33,14 +32,15 @@ pub(crate) struct Call {
     /// Whether the origin can be run in the background.
     pub(crate) detachable: bool,
     /// Where the value is, or why the cache is not asked.
-    pub(crate) at: Result<(Key, TypeIdentity), Bypass>,
+    pub(crate) at: Result<Place, Bypass>,
 }
 
 /// The next thing that only the typed caller can do.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// Decode this payload; then say [`served`](Flow::served) or [`undecodable`](Flow::undecodable).
-    Decode(Bytes),
+    /// Decode the [`payload`](Flow::payload); then say [`served`](Flow::served) or
+    /// [`undecodable`](Flow::undecodable).
+    Decode,
     /// Return this error of another caller's load, or say [`undecodable`](Flow::undecodable).
     Fail(SharedError),
     /// Run the origin; then say [`loaded`](Flow::loaded) or [`failed`](Flow::failed).
@@ -70,7 +70,7 @@ pub(crate) struct Flow {
     // Why the load has no lease, and so will not be stored.
     pub(super) unleased: NotStored,
     // Whose lease or intent was in the way.
-    pub(super) met: Option<Token>,
+    pub(super) met: Option<Mark>,
     // Whether the lease has been asked for already.
     pub(super) asked: bool,
     pub(super) started: Option<(Instant, Since)>,
@@ -162,8 +162,8 @@ impl Flow {
     /// Cancel safe: dropping the call at any point abandons the flight it leads and the lease it
     /// holds or has asked for, and a waiter takes over.
     pub(crate) async fn next(&mut self) -> Step {
-        let (key, identity) = match &self.call.at {
-            Ok((key, identity)) => (key.clone(), *identity),
+        let place = match &self.call.at {
+            Ok(place) => place.clone(),
             Err(reason) => return self.bypass(*reason),
         };
         let engine = self.call.engine.clone();
@@ -173,19 +173,19 @@ impl Flow {
                     let mode = self.control.as_ref().map_or(Mode::Cached, Control::mode);
                     self.stage = match mode {
                         Mode::Uncached => return self.bypass(Bypass::Uncached),
-                        _ if Loading::is_under_way(engine.id(), &key) => {
+                        _ if Loading::is_under_way(engine.id(), &place.key) => {
                             return self.bypass(Bypass::Reentrant);
                         }
                         Mode::Cached => Stage::LookUp,
                         Mode::Refresh => {
-                            self.lead = Some(engine.flights.replace(&key, identity));
+                            self.lead = Some(engine.flights.replace(&place));
                             Stage::Acquire { force: true }
                         }
                     };
                 }
                 Stage::LookUp => {
                     self.stage = self.after_look_up();
-                    if let Some(step) = self.look_up(&engine, &key, identity).await {
+                    if let Some(step) = self.look_up(&engine, &place).await {
                         return step;
                     }
                 }
@@ -194,7 +194,7 @@ impl Flow {
                     return self.hand_out(found);
                 }
                 Stage::Join => {
-                    self.stage = match engine.flights.join(&key, identity, &self.caller()) {
+                    self.stage = match engine.flights.join(&place, &self.caller()) {
                         Role::Lead(lead) => self.leads(lead),
                         Role::Wait(flight) => Stage::Wait(flight),
                     };
@@ -243,7 +243,7 @@ impl Flow {
                 }
                 Stage::Overtake(flight) => {
                     let caller = self.caller();
-                    self.stage = match engine.flights.overtake(&key, identity, &flight, &caller) {
+                    self.stage = match engine.flights.overtake(&place, &flight, &caller) {
                         Role::Lead(lead) => self.leads(lead),
                         Role::Wait(other) => {
                             self.given_up = Some(flight);
@@ -254,21 +254,21 @@ impl Flow {
                 Stage::Alone => {
                     // Who has waited in vain once waits no more.
                     self.again = true;
-                    let lead = engine.flights.alone(&key, identity);
+                    let lead = engine.flights.alone(&place);
                     self.stage = self.leads(lead);
                 }
                 Stage::Unleased => {
-                    self.lead = Some(engine.flights.alone(&key, identity));
+                    self.lead = Some(engine.flights.alone(&place));
                 }
                 Stage::Acquire { force } => {
-                    let acquired = self.acquire(&engine, &key, identity, force);
+                    let acquired = self.acquire(&engine, &place, force);
                     if let Some(step) = Box::pin(acquired).await {
                         return step;
                     }
                 }
                 Stage::Watch(token) => {
                     self.record(Event::Waited);
-                    let watched = self.watch(&engine, &key, identity, token);
+                    let watched = self.watch(&engine, &place, token);
                     if let Some(step) = Box::pin(watched).await {
                         return step;
                     }
@@ -279,7 +279,7 @@ impl Flow {
                         self.stage = Stage::Wait(lead.waiter());
                         return Step::Detach(self.detach(lead));
                     }
-                    Some(lead) => return Step::Load(self.start(&engine, key, lead)),
+                    Some(lead) => return Step::Load(self.start(&engine, place.key, lead)),
                 },
             }
         }
@@ -288,15 +288,15 @@ impl Flow {
     /// The first step of a load in the background: runs the origin if the lease is granted, or was
     /// asked for before.
     pub(crate) async fn begin(&mut self) -> Option<Run> {
-        let (key, identity) = self.call.at.clone().ok()?;
+        let place = self.call.at.clone().ok()?;
         let engine = self.call.engine.clone();
         if !self.asked {
-            self.acquire(&engine, &key, identity, false).await;
+            self.acquire(&engine, &place, false).await;
             self.handed_out = None;
             self.leased.as_ref()?;
         }
         let lead = self.lead.take()?;
-        Some(self.start(&engine, key, lead))
+        Some(self.start(&engine, place.key, lead))
     }
 
     pub(super) fn caller(&self) -> Caller {
@@ -304,7 +304,7 @@ impl Flow {
         let broken = self.call.engine.is_broken(crate::broken::Rule::Join);
         Caller {
             called: self.called,
-            seen: self.seen.token(),
+            seen: self.seen.mark(),
             trusting: self.unanswered || alone || broken,
             hidden: self.hidden,
         }
@@ -331,8 +331,12 @@ impl Flow {
     }
 
     pub(super) fn hand_out(&mut self, found: HandedOut) -> Step {
-        let payload = found.payload.clone();
         self.handed_out = Some(found);
-        Step::Decode(payload)
+        Step::Decode
+    }
+
+    /// What was handed out last.
+    pub(crate) fn payload(&self) -> &[u8] {
+        self.handed_out.as_ref().map_or(&[], |found| &found.payload)
     }
 }

@@ -4,18 +4,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::try_join;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
 use super::{Budget, Engine};
 use crate::call::Upkeep;
+use crate::envelope::Generation;
 use crate::error::StoreError;
 use crate::key::Key;
 use crate::lease::{Acquire, Acquired, Grant, Release, Token};
+use crate::place::{Mark, Place};
 
 /// A lease lives for at most this many times its length: a load that hangs must not keep its key
 /// for ever.
 pub(super) const LONGEST: u32 = 60;
+
+/// A grant, and the generations that the entry's tags had when it was given: what is stored under
+/// it is current as long as they are.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) grant: Grant,
+    pub(crate) generations: Vec<Generation>,
+}
 
 /// A lease or an intent that was asked for. Dropped, it is given up, granted or not: the store
 /// works through the commands of one key in order, so the release undoes a grant that nobody saw.
@@ -23,43 +34,53 @@ pub(super) const LONGEST: u32 = 60;
 pub(crate) struct Leased {
     engine: Arc<Engine>,
     key: Key,
-    grant: Grant,
+    held: Held,
     when_dropped: Option<Release>,
 }
 
 /// What came of asking for a lease.
 pub(super) enum Asked {
     Granted(Leased),
-    Other(Acquired),
+    /// With the generations of the tags, in which a value may be current.
+    Other(Acquired, Vec<Generation>),
 }
 
 impl Leased {
-    /// Asks for the lease of a key.
+    /// Asks for the lease of an entry.
     pub(super) async fn acquire(
         engine: &Arc<Engine>,
         budget: &mut Budget,
-        key: &Key,
+        place: &Place,
         request: &Acquire,
     ) -> Result<Asked, StoreError> {
+        let Place { key, tags, .. } = place;
         let mut pending = Self::pending(engine, key, request.token, Release::Abandoned);
-        let acquired = budget.spend(engine.store.acquire(key, request)).await?;
+        let acquired = engine.store.acquire(key, request);
+        let (acquired, generations) = budget
+            .spend(with_generations(engine, tags, request, acquired))
+            .await?;
         if let Acquired::Granted(grant) = acquired {
-            pending.grant = grant;
+            pending.held = Held { grant, generations };
             return Ok(Asked::Granted(pending));
         }
         pending.when_dropped = None;
-        Ok(Asked::Other(acquired))
+        Ok(Asked::Other(acquired, generations))
     }
 
     /// Marks an entry with a write intent.
     pub(crate) async fn intend(
         engine: &Arc<Engine>,
         budget: &mut Budget,
-        key: &Key,
+        place: &Place,
         request: &Acquire,
     ) -> Result<Self, StoreError> {
+        let Place { key, tags, .. } = place;
         let mut pending = Self::pending(engine, key, request.token, Release::Withdrawn);
-        pending.grant = budget.spend(engine.store.intend(key, request)).await?;
+        let intended = engine.store.intend(key, request);
+        let (grant, generations) = budget
+            .spend(with_generations(engine, tags, request, intended))
+            .await?;
+        pending.held = Held { grant, generations };
         Ok(pending)
     }
 
@@ -67,13 +88,22 @@ impl Leased {
         Self {
             engine: engine.clone(),
             key: key.clone(),
-            grant: Grant::pending(token),
+            held: Held {
+                grant: Grant::pending(token),
+                generations: Vec::new(),
+            },
             when_dropped: Some(when_dropped),
         }
     }
 
-    pub(super) fn token(&self) -> Token {
-        self.grant.token
+    /// By which those who share the load know that nothing was invalidated since.
+    pub(super) fn mark(&self) -> Mark {
+        Mark::new(self.held.grant.token, &self.held.generations)
+    }
+
+    /// The generations that the tags have now.
+    pub(super) fn generations(&self) -> &[Generation] {
+        &self.held.generations
     }
 
     /// Whether this is of that entry.
@@ -83,9 +113,9 @@ impl Leased {
 
     /// The write has begun: whatever comes of it, it will end by a commit or a deletion, which
     /// take care of the intent.
-    pub(crate) fn begun(&mut self) -> Grant {
+    pub(crate) fn begun(&mut self) -> Held {
         self.when_dropped = None;
-        self.grant
+        self.held.clone()
     }
 
     /// Stores the loaded value; whether the lease still stood.
@@ -99,7 +129,7 @@ impl Leased {
         let filled = match self.engine.is_broken(crate::broken::Rule::Fence) {
             false => {
                 budget
-                    .spend(store.fill(&self.key, &self.grant, envelope, ttl))
+                    .spend(store.fill(&self.key, &self.held.grant, envelope, ttl))
                     .await?
             }
             true => budget
@@ -114,7 +144,8 @@ impl Leased {
     /// Gives up for this reason.
     pub(crate) async fn end(mut self, budget: &mut Budget, how: Release) {
         self.when_dropped = Some(how);
-        let release = self.engine.store.release(&self.key, &self.grant.token, how);
+        let token = self.held.grant.token;
+        let release = self.engine.store.release(&self.key, &token, how);
         if budget.spend(release).await.is_ok() {
             self.when_dropped = None;
         }
@@ -125,7 +156,7 @@ impl Leased {
         if !self.engine.store.is_shared() || Handle::try_current().is_err() {
             return None;
         }
-        let (engine, key, grant) = (self.engine.clone(), self.key.clone(), self.grant);
+        let (engine, key, grant) = (self.engine.clone(), self.key.clone(), self.held.grant);
         Some(Box::pin(async move {
             // Twice in each length of a lease.
             for _ in 0..2 * LONGEST {
@@ -139,10 +170,27 @@ impl Leased {
     }
 }
 
+/// Asks the store for both at once.
+async fn with_generations<T>(
+    engine: &Engine,
+    tags: &[Key],
+    request: &Acquire,
+    asked: impl Future<Output = Result<T, StoreError>>,
+) -> Result<(T, Vec<Generation>), StoreError> {
+    if tags.is_empty() {
+        return Ok((asked.await?, Vec::new()));
+    }
+    // As long as the value that will be stored, and the load before it.
+    let load = request.lease.saturating_mul(LONGEST);
+    let kept = request.hold.saturating_add(load);
+    try_join(asked, engine.store.generations(tags, kept)).await
+}
+
 impl Drop for Leased {
     fn drop(&mut self) {
         if let Some(how) = self.when_dropped {
-            let (engine, key, token) = (self.engine.clone(), self.key.clone(), self.grant.token);
+            let (engine, key) = (self.engine.clone(), self.key.clone());
+            let token = self.held.grant.token;
             let limit = engine.policy.timeout;
             self.engine.in_background(limit, async move {
                 // Unreleased, it ends at its deadline.

@@ -22,8 +22,8 @@ impl Flow {
         self.record(Event::Load);
         // Without a lease, who still sees what was in the way knows as well that nothing was
         // invalidated in between.
-        let token = self.leased.as_ref().map(Leased::token).or(self.met);
-        self.started = Some((Instant::now(), lead.start(token)));
+        let mark = self.leased.as_ref().map(Leased::mark).or(self.met);
+        self.started = Some((Instant::now(), lead.start(mark)));
         self.lead = Some(lead);
         let policy = &self.call.policy;
         let upkeep = self
@@ -108,14 +108,15 @@ impl Flow {
                 return Err(NotStored::Refused);
             }
         };
-        let (Ok((key, identity)), Some((started, since))) = (&self.call.at, self.started) else {
+        let (Ok(place), Some((started, since))) = (&self.call.at, self.started) else {
             return Err(NotStored::Refused);
         };
         let engine = &self.call.engine;
         let encoded = encoded.jittered(self.call.policy.jitter);
         // Zero would say that the value does not come from the origin.
         let cost = started.elapsed().max(Duration::from_millis(1));
-        let sealed = engine.seal(encoded, key, *identity, cost);
+        let generations = self.leased.as_ref().map_or(&[][..], Leased::generations);
+        let sealed = engine.seal(encoded, place, generations, cost);
         let payload = sealed.payload;
         lead.land(Landing::Value { payload, since });
         if sealed.envelope.len() > engine.value_limit {
@@ -129,12 +130,20 @@ impl Flow {
             });
             return Err(NotStored::TooLarge);
         }
-        if engine.unconfirmed.covers(key) {
+        if engine.hides(place) {
             return Err(NotStored::Unconfirmed);
         }
         let Some(leased) = self.leased.take() else {
             return Err(self.unleased);
         };
+        if sealed.ttl > self.call.hold && !place.tags.is_empty() {
+            // The value itself has said that it lives longer than was to be expected.
+            let kept = engine.store.generations(&place.tags, sealed.ttl);
+            if let Err(error) = self.budget.spend(kept).await {
+                self.advise(&error);
+                return Err(NotStored::Store(error.kind()));
+            }
+        }
         match leased
             .fill(&mut self.budget, sealed.envelope, sealed.ttl)
             .await
@@ -202,7 +211,7 @@ impl Flow {
         tracing::debug!(
             target: "cache",
             function = self.call.stats.name(),
-            key = self.call.at.as_ref().map_or("", |(key, _)| key.as_str()),
+            key = self.call.at.as_ref().map_or("", |place| place.key.as_str()),
             outcome = %outcome,
         );
     }

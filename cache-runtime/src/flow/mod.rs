@@ -18,4 +18,4 @@ mod wait;
 pub(crate) use budget::Budget;
 pub(crate) use engine::{Engine, Target};
 pub(crate) use get_or_load::{Call, Flow, Step};
-pub(crate) use leased::Leased;
+pub(crate) use leased::{Held, Leased};

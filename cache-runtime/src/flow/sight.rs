@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::early;
-use crate::codec::TypeIdentity;
-use crate::envelope::{self, Age, Meta, Rejected};
-use crate::key::Key;
+use crate::envelope::{self, Age, Generation, Meta, Rejected};
 use crate::lease::{Lease, LeaseKind, Stamp, Token};
+use crate::place::{self, Mark, Place};
 use crate::resilience::backoff::random;
 
 /// A caller that knows what a load took last time waits for another process no longer than this
@@ -23,6 +22,8 @@ pub(super) struct Seen {
     // Of this type: one of another type is never waited for.
     lease: Option<Lease>,
     cost: Option<Duration>,
+    // Of the tags' generations; none if one of them has none.
+    generations: Option<u128>,
 }
 
 /// A value by its age.
@@ -34,31 +35,43 @@ pub(super) enum Sight {
     Stale { payload: Bytes, by: Duration },
     /// Beyond its stale span.
     Dead,
+    /// One of its tags has been invalidated: of no use at any age.
+    TagInvalidated,
 }
 
 impl Seen {
-    /// Looks at what the store holds. Without a clock, a value is fresh as long as it is there.
+    /// Looks at an envelope, given the generations of the tags at the same time. Without a clock, a
+    /// value is fresh as long as it is there.
     pub(super) fn look(
-        envelope: &Bytes,
-        key: &Key,
-        identity: TypeIdentity,
+        mut envelope: Bytes,
+        generations: Option<&[Generation]>,
+        place: &Place,
         now: Option<u64>,
     ) -> (Self, Result<Sight, Rejected>) {
-        match envelope::open(envelope, key.as_str(), identity) {
+        let Place { key, identity, .. } = place;
+        let digest = generations.map(place::digest);
+        match envelope::open(&envelope, key.as_str(), *identity) {
             Ok(opened) => {
                 let seen = Self {
                     stamp: Some(opened.stamp),
                     lease: opened.lease,
                     cost: Some(opened.meta.load_cost),
+                    generations: digest,
                 };
-                (seen, Ok(Sight::new(opened.payload, &opened.meta, now)))
+                if generations != Some(opened.generations) {
+                    return (seen, Ok(Sight::TagInvalidated));
+                }
+                let (meta, start) = (opened.meta, envelope.len() - opened.payload.len());
+                envelope.advance(start);
+                (seen, Ok(Sight::new(envelope, &meta, now)))
             }
             Err(rejected) => {
-                let lease = envelope::lease(envelope).filter(|(of, _)| *of == identity);
+                let lease = envelope::lease(&envelope).filter(|(of, _)| of == identity);
                 let seen = Self {
-                    stamp: envelope::stamp(envelope),
+                    stamp: envelope::stamp(&envelope),
                     lease: lease.map(|(_, lease)| lease),
                     cost: None,
+                    generations: digest,
                 };
                 (seen, Err(rejected))
             }
@@ -74,9 +87,10 @@ impl Seen {
         self.of_kind(LeaseKind::Load).map(|lease| lease.token)
     }
 
-    /// The token of the lease or the intent that somebody has.
-    pub(super) fn token(&self) -> Option<Token> {
-        self.work().map(|lease| lease.token)
+    /// The mark of the lease or the intent that somebody has.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        let token = self.work()?.token;
+        Some(Mark::of_digest(token, self.generations?))
     }
 
     /// Whether somebody loads or writes.

@@ -14,12 +14,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Engine;
 use super::get_or_load::{Flow, HandedOut, Stage, Step};
-use super::sight::{Seen, Sight};
-use crate::codec::TypeIdentity;
+use super::sight::Sight;
 use crate::error::StoreErrorKind;
-use crate::key::Key;
 use crate::lease::Token;
 use crate::observe::{Event, NotStored, Outcome};
+use crate::place::Place;
 use crate::resilience::backoff::{Backoff, random};
 use crate::single_flight::{Landing, Since, Waiter};
 use crate::sync::Moment;
@@ -88,8 +87,7 @@ impl Flow {
     pub(super) async fn watch(
         &mut self,
         engine: &Arc<Engine>,
-        key: &Key,
-        identity: TypeIdentity,
+        place: &Place,
         mut token: Token,
     ) -> Option<Step> {
         if let Some(lead) = &self.lead {
@@ -106,30 +104,30 @@ impl Flow {
         let mut switched = false;
         for attempt in 0.. {
             let since = Since::Stored(Moment::now());
-            let read = timeout(policy.timeout, engine.store.get_watched(key)).await;
+            let read = {
+                let look_up = engine.store.look_up_watched(&place.key, &place.tags);
+                timeout(policy.timeout, look_up).await
+            };
             let (found, mut change) = match read {
                 Ok(Ok(read)) => read,
                 Ok(Err(error)) => return self.lost_sight(error.kind()),
                 Err(_) => return self.lost_sight(StoreErrorKind::Timeout),
             };
-            let Some(envelope) = found else {
-                // Deleted. Whoever asks first loads.
-                self.seen = Seen::default();
-                return None;
-            };
-            let now = engine.store.now(key);
-            let (seen, sight) = Seen::look(&envelope, key, identity, now);
+            let now = engine.store.now(&place.key);
+            let (seen, sight) = engine.see(found, place, now);
             self.seen = seen;
             let stale = self.call.stale.while_revalidate;
             match sight {
-                Ok(Sight::Fresh { payload, .. }) => {
+                // Deleted. Whoever asks first loads.
+                Ok(None) => return None,
+                Ok(Some(Sight::Fresh { payload, .. })) => {
                     return Some(self.hand_out(HandedOut {
                         payload,
                         outcome: Outcome::Joined,
                         since,
                     }));
                 }
-                Ok(Sight::Stale { payload, by }) if by < stale => {
+                Ok(Some(Sight::Stale { payload, by })) if by < stale => {
                     return Some(self.hand_out(HandedOut {
                         payload,
                         outcome: Outcome::Stale,

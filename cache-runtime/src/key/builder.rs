@@ -4,10 +4,16 @@ use super::argument;
 use super::escape::{Context, Escaped};
 use super::{Key, KeyError};
 use serde::Serialize;
+use std::cell::Cell;
 use std::fmt::{self, Write};
 
-/// Room beyond the namespace that ordinary keys fit into without growing.
-const USUAL: usize = 96;
+thread_local! {
+    /// Where the thread's next key is put together, so that a key takes one allocation and not two.
+    static DESK: Cell<String> = const { Cell::new(String::new()) };
+}
+
+/// A desk that one key has made larger than this is not kept.
+const KEPT: usize = 4 << 10;
 
 /// Builds one key from literals, placeholders and arguments, in order.
 ///
@@ -40,7 +46,9 @@ pub struct KeyBuilder {
 impl KeyBuilder {
     /// Begins with `<namespace>:`.
     pub fn new(namespace: &str) -> Self {
-        let mut text = String::with_capacity(namespace.len() + USUAL);
+        // Empty while another key is put together, as by a `Display` that calls for one.
+        let mut text = DESK.try_with(Cell::take).unwrap_or_default();
+        text.clear();
         text.push_str(namespace);
         text.push(':');
         Self { text, failed: None }
@@ -84,11 +92,16 @@ impl KeyBuilder {
     ///
     /// If the `Serialize`, `Display` or `Debug` implementation of an argument failed: there is
     /// no key for this call.
-    pub fn finish(self) -> Result<Key, KeyError> {
-        match self.failed {
-            None => Ok(Key::shortened(self.text)),
-            Some(error) => Err(error),
+    pub fn finish(mut self) -> Result<Key, KeyError> {
+        if let Some(error) = self.failed {
+            return Err(error);
         }
+        let key = Key::shortened(&mut self.text);
+        if self.text.capacity() <= KEPT {
+            // At the end of its thread the desk is gone.
+            let _ = DESK.try_with(|desk| desk.set(self.text));
+        }
+        Ok(key)
     }
 
     fn keep(&mut self, result: Result<(), KeyError>) {

@@ -55,7 +55,7 @@ impl Key {
         full.push_str(namespace);
         full.push(':');
         full.push_str(text);
-        Self::shortened(full)
+        Self::shortened(&mut full)
     }
 
     /// The key as text.
@@ -70,8 +70,9 @@ impl Key {
         self.0.as_bytes()
     }
 
-    fn shortened(text: String) -> Self {
-        Self(Arc::from(digest::shorten(text)))
+    fn shortened(text: &mut String) -> Self {
+        digest::shorten(text);
+        Self(Arc::from(&**text))
     }
 }
 

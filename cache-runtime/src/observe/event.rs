@@ -38,6 +38,8 @@ pub enum Miss {
     Expired,
     /// There is something, but not an intact entry of this key and type.
     Rejected(Rejected),
+    /// A tag of the entry was invalidated since it was loaded.
+    TagInvalidated,
     /// The payload does not decode to the type.
     Undecodable,
     /// An invalidation is not confirmed yet, so whatever the store holds may be outdated.

@@ -82,6 +82,8 @@ counters! {
     absent,
     /// Look-ups that found a value too old to be served.
     expired,
+    /// Look-ups that found a value one of whose tags was invalidated.
+    tag_invalidated,
     /// Look-ups that found an entry of another type, or of this type under another layout.
     other_type,
     /// Look-ups that found something that is not an intact entry of this key: garbage, truncated,
@@ -240,6 +242,7 @@ impl SiteStats {
             Event::Missed(miss) => match miss {
                 Miss::Absent | Miss::Rejected(Rejected::NoValue) => add(&c.absent),
                 Miss::Expired => add(&c.expired),
+                Miss::TagInvalidated => add(&c.tag_invalidated),
                 Miss::Undecodable | Miss::Rejected(Rejected::OtherType) => add(&c.other_type),
                 Miss::Rejected(_) => add(&c.rejected),
                 Miss::Unconfirmed => add(&c.unanswered),

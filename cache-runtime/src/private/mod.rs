@@ -10,6 +10,7 @@
 //! Probe::<R>::new().shape().plan(&SITE, &|| ())
 //!     .key(|key| key.text("user:").field(format_args!("{}", id)))
 //!     // or, by default: .key(|key| Arg::new(&id).render(key.path("")))
+//!     .tag(|key| key.text("org:").field(format_args!("{}", org))) // with `tags("org:{org}")`
 //!     .ttl(Duration::new(300, 0))
 //!     .share_errors(Errors::<R>::new().sharing())
 //!     .get_or_load(async move { … }) // its entry function: .entry()

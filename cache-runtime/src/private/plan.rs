@@ -2,17 +2,19 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{OptionValue, Returns, Sharing};
 use crate::cache::Cache;
 use crate::call::Run;
-use crate::codec::{Codec, MessagePack, TypeIdentity, type_identity};
+use crate::codec::{Codec, MessagePack, type_identity};
 use crate::entry::{Core, Entry};
 use crate::error::CacheError;
 use crate::flow::{Call, Flow, Step};
 use crate::key::{Key, KeyBuilder, KeyError};
 use crate::observe::{Advice, Bypass};
+use crate::place::Place;
 use crate::policy::Policy;
 use crate::rules::{Rules, Ttl, decode_any};
 use crate::site::Site;
@@ -24,6 +26,7 @@ pub struct Plan<S: Returns, C = MessagePack> {
     scope: &'static str,
     cache: Option<Cache>,
     key: Option<Result<Key, KeyError>>,
+    tags: Vec<Result<Key, KeyError>>,
     policy: Option<Policy>,
     bypass: bool,
     rules: Rules<S::Value>,
@@ -38,6 +41,7 @@ impl<S: Returns> Plan<S> {
             scope,
             cache: None,
             key: None,
+            tags: Vec::new(),
             policy: None,
             bypass: false,
             rules: Rules {
@@ -66,6 +70,13 @@ impl<S: Returns, C> Plan<S, C> {
             key: KeyBuilder::new(&cache.engine().namespace),
         };
         self.key = Some(render(plan).finish());
+        self
+    }
+
+    /// Renders a label that entries share; after [`cache`](Self::cache), like the key.
+    pub fn tag(mut self, render: impl FnOnce(KeyBuilder) -> KeyBuilder) -> Self {
+        let cache = self.cache.get_or_insert_with(Cache::current);
+        self.tags.push(cache.tag_key(render));
         self
     }
 
@@ -103,6 +114,7 @@ impl<S: Returns, C> Plan<S, C> {
             scope: self.scope,
             cache: self.cache,
             key: self.key,
+            tags: self.tags,
             policy: self.policy,
             bypass: self.bypass,
             rules: self.rules,
@@ -202,7 +214,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
     async fn decide(flow: &mut Flow, sharing: Sharing<S::Out>) -> Decision<S::Out> {
         loop {
             match flow.next().await {
-                Step::Decode(payload) => match C::decode(&payload) {
+                Step::Decode => match C::decode(flow.payload()) {
                     Ok(value) => {
                         flow.served();
                         return Decision::Done(S::join(value));
@@ -317,15 +329,23 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         }
     }
 
-    fn place(&self) -> (Cache, Result<(Key, TypeIdentity), CacheError>) {
+    fn place(&self) -> (Cache, Result<Place, CacheError>) {
         let cache = self.cache.clone().unwrap_or_else(Cache::current);
         let key = self.key.clone().unwrap_or_else(|| {
             let key = KeyBuilder::new(&cache.engine().namespace);
             key.text(&self.site.path(self.scope)).finish()
         });
-        let at = key.map_err(CacheError::from).and_then(|key| {
-            let identity = type_identity::<S::Value, C>()?;
-            Ok((key, identity))
+        let tags = match &self.tags[..] {
+            [] => Ok(Arc::default()),
+            tags => tags.iter().cloned().collect(),
+        };
+        let at = key.and_then(|key| Ok((key, tags?)));
+        let at = at.map_err(CacheError::from).and_then(|(key, tags)| {
+            Ok(Place {
+                key,
+                identity: type_identity::<S::Value, C>()?,
+                tags,
+            })
         });
         (cache, at)
     }

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::Cache;
-use crate::codec::TypeIdentity;
 use crate::entry::{Entry, Staged};
 use crate::error::CacheError;
-use crate::flow::{Budget, Engine, Leased, Target};
+use crate::flow::{Budget, Engine, Held, Leased, Target};
 use crate::key::{Key, KeyBuilder};
-use crate::lease::{Acquire, Grant, Release, Token};
+use crate::lease::{Acquire, Release, Token};
 
 /// One run of a writing function, and the entries it makes outdated.
 ///
@@ -40,20 +39,20 @@ pub struct Write {
 #[derive(Debug)]
 struct Outdated {
     engine: Arc<Engine>,
-    key: Key,
-    /// Of an entry; a tag has none.
-    entry: Option<OfEntry>,
+    what: What,
     timeout: Duration,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct OfEntry {
-    identity: TypeIdentity,
-    /// How long an intent stands.
-    lease: Duration,
-    /// How long it is kept in an entry without a value.
-    hold: Duration,
-    hold_off: Duration,
+#[derive(Debug)]
+enum What {
+    Entry {
+        target: Target,
+        /// How long an intent stands.
+        lease: Duration,
+        /// How long it is kept in an entry without a value.
+        hold: Duration,
+    },
+    Tag(Key),
 }
 
 impl Default for Write {
@@ -107,19 +106,17 @@ impl Write {
     /// The write makes this entry outdated.
     pub fn target<R>(&mut self, entry: &Entry<R>) {
         let core = entry.core();
-        match &core.at {
-            Ok((key, identity)) => self.targets.push(Outdated {
+        match core.target() {
+            Ok(target) => self.targets.push(Outdated {
                 engine: core.engine.clone(),
-                key: key.clone(),
-                entry: Some(OfEntry {
-                    identity: *identity,
+                what: What::Entry {
+                    target,
                     lease: core.policy.lease,
                     hold: core.hold,
-                    hold_off: core.policy.hold_off,
-                }),
+                },
                 timeout: core.policy.timeout,
             }),
-            Err(error) => nothing_to_do(error),
+            Err(error) => nothing_to_do(&error),
         }
     }
 
@@ -130,8 +127,7 @@ impl Write {
         match cache.tag_key(render) {
             Ok(key) => self.targets.push(Outdated {
                 engine: engine.clone(),
-                key,
-                entry: None,
+                what: What::Tag(key),
                 timeout: engine.policy.timeout,
             }),
             Err(error) => nothing_to_do(&error.into()),
@@ -152,21 +148,28 @@ impl Write {
         let total = self.budget();
         let mut budget = self.budget();
         for target in &self.targets {
-            let Some(entry) = &target.entry else { continue };
+            let What::Entry {
+                target: Target { place, .. },
+                lease,
+                hold,
+            } = &target.what
+            else {
+                continue;
+            };
             let request = Acquire {
                 token: Token::random(),
-                identity: entry.identity,
-                lease: entry.lease,
-                hold: entry.hold,
+                identity: place.identity,
+                lease: *lease,
+                hold: *hold,
                 rejected: None,
                 force: true,
                 has_old: false,
             };
             let engine = &target.engine;
-            match Leased::intend(engine, &mut budget, &target.key, &request).await {
+            match Leased::intend(engine, &mut budget, place, &request).await {
                 Ok(intent) => self.intents.push(intent),
                 Err(error) => {
-                    tracing::debug!(target: "cache", key = %target.key, %error, "no intent");
+                    tracing::debug!(target: "cache", key = %place.key, %error, "no intent");
                 }
             }
         }
@@ -185,7 +188,7 @@ impl Write {
         let mut budget = self.budget();
         for Staged { core, verdict } in std::mem::take(&mut self.staged) {
             let Ok(target) = core.target() else { continue };
-            let (engine, key) = (&core.engine, &target.key);
+            let (engine, key) = (&core.engine, &target.place.key);
             let intent = self.intent(engine, key);
             let commit = engine.commit(&mut budget, &target, verdict, intent);
             if let Err(error) = commit.await {
@@ -220,7 +223,7 @@ impl Write {
         )
     }
 
-    fn intent(&mut self, engine: &Arc<Engine>, key: &Key) -> Option<Grant> {
+    fn intent(&mut self, engine: &Arc<Engine>, key: &Key) -> Option<Held> {
         let of_entry = |intent: &&mut Leased| intent.is_of(engine, key);
         self.intents.iter_mut().find(of_entry).map(Leased::begun)
     }
@@ -233,7 +236,7 @@ impl Write {
         while let Some(last) = self.targets.last() {
             let engine = last.engine.clone();
             let done = if let Some(target) = last.held_off() {
-                let done = engine.outdate(budget, &target).await;
+                let done = engine.outdate(budget, target).await;
                 self.targets.pop();
                 done
             } else {
@@ -241,7 +244,7 @@ impl Write {
                     Arc::ptr_eq(&target.engine, &engine) && target.held_off().is_none()
                 };
                 let of_engine = self.targets.iter().filter(|target| same(target));
-                let keys: Vec<Key> = of_engine.map(|target| target.key.clone()).collect();
+                let keys: Vec<Key> = of_engine.map(|target| target.key().clone()).collect();
                 let done = engine.invalidate(budget, &keys).await;
                 self.targets.retain(|target| !same(target));
                 done
@@ -268,7 +271,7 @@ impl Drop for Write {
             intent.begun();
         }
         for target in &self.targets {
-            let keys = std::slice::from_ref(&target.key);
+            let keys = std::slice::from_ref(target.key());
             target.engine.invalidate_in_background(keys);
         }
     }
@@ -276,16 +279,21 @@ impl Drop for Write {
 
 impl Outdated {
     /// The entry, if nothing is to be stored in it for a while.
-    fn held_off(&self) -> Option<Target> {
-        let entry = self.entry.filter(|entry| !entry.hold_off.is_zero())?;
-        Some(Target {
-            key: self.key.clone(),
-            identity: entry.identity,
-            hold_off: entry.hold_off,
-        })
+    fn held_off(&self) -> Option<&Target> {
+        match &self.what {
+            What::Entry { target, .. } => Some(target).filter(|target| !target.hold_off.is_zero()),
+            What::Tag(_) => None,
+        }
+    }
+
+    fn key(&self) -> &Key {
+        match &self.what {
+            What::Entry { target, .. } => &target.place.key,
+            What::Tag(key) => key,
+        }
     }
 
     fn is(&self, engine: &Arc<Engine>, key: &Key) -> bool {
-        Arc::ptr_eq(&self.engine, engine) && self.key == *key
+        Arc::ptr_eq(&self.engine, engine) && self.key() == key
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 pub use self::{memory::MemoryStore, redis::RedisStore, watch::Change};
 use crate::{
     codec::TypeIdentity,
+    envelope::Generation,
     error::{StoreError, StoreErrorKind},
     key::Key,
     lease::{Acquire, Acquired, Grant, Release, Token},
@@ -30,33 +31,35 @@ pub enum Store {
     Redis(RedisStore),
 }
 
-/// What the store holds under a key, and the generations of its tags.
+/// What a look-up has found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The entry; `None` if there is none.
+    /// The bytes under the key.
     pub envelope: Option<Bytes>,
-    /// The tags' generations, in the order they were asked for; `None` for a tag without one.
-    pub generations: Vec<Option<Bytes>>,
+    /// The generations of the tags, in their order; none if one of them has none, which nothing
+    /// equals.
+    pub generations: Option<Vec<Generation>>,
+}
+
+impl Found {
+    /// From what lies under the key and under each tag.
+    fn new(envelope: Option<Bytes>, tags: impl IntoIterator<Item = Option<Bytes>>) -> Self {
+        let generation = |bytes: Option<Bytes>| Generation::try_from(&bytes?[..]).ok();
+        Self {
+            envelope,
+            generations: tags.into_iter().map(generation).collect(),
+        }
+    }
 }
 
 impl Store {
-    /// The bytes under `key`: one `GET` on Redis and nothing else.
+    /// The bytes under `key` and the generations of `tags`: one command on Redis and nothing else,
+    /// shared with whoever looks up at the same moment.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the store fails; an absent or expired entry is `None`.
-    pub async fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
-        match self {
-            Self::Memory(store) => Ok(store.get(key)),
-            Self::Redis(store) => store.get(key).await,
-        }
-    }
-
-    /// The same with an error at the deadline, and the generations of the entry's tags.
-    ///
-    /// # Errors
-    ///
-    /// As for [`get`](Self::get), and if there is no answer by then.
+    /// [`StoreError`] if the store fails, or does not answer by the deadline; an absent or expired
+    /// entry is `None`.
     pub async fn look_up_by(
         &self,
         key: &Key,
@@ -64,11 +67,25 @@ impl Store {
         deadline: Instant,
     ) -> Result<Found, StoreError> {
         match self {
-            Self::Memory(store) => Ok(Found {
-                envelope: store.get(key),
-                generations: Vec::new(),
-            }),
+            Self::Memory(store) => Ok(store.look_up(key, tags)),
             Self::Redis(store) => store.look_up_by(key, tags, deadline).await,
+        }
+    }
+
+    /// The generations of tags, in their order, each kept for at least `kept` from now. A tag
+    /// without one gets one. On Redis one script for each, sent together.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store fails, or is full and a tag has none.
+    pub async fn generations(
+        &self,
+        tags: &[Key],
+        kept: Duration,
+    ) -> Result<Vec<Generation>, StoreError> {
+        match self {
+            Self::Memory(store) => store.generations(tags, kept),
+            Self::Redis(store) => store.generations(tags, kept).await,
         }
     }
 
@@ -226,18 +243,19 @@ impl Store {
         }
     }
 
-    /// Reads, and asks to be told when what was read changes.
+    /// Looks up, and asks to be told when the entry changes.
     ///
     /// # Errors
     ///
-    /// As for [`get`](Self::get).
-    pub async fn get_watched(&self, key: &Key) -> Result<(Option<Bytes>, Change), StoreError> {
+    /// As for [`look_up_by`](Self::look_up_by).
+    pub async fn look_up_watched(
+        &self,
+        key: &Key,
+        tags: &[Key],
+    ) -> Result<(Found, Change), StoreError> {
         match self {
-            Self::Memory(store) => Ok(store.get_watched(key)),
-            Self::Redis(store) => {
-                let (found, change) = store.get_watched(key, &[]).await?;
-                Ok((found.envelope, change))
-            }
+            Self::Memory(store) => Ok(store.look_up_watched(key, tags)),
+            Self::Redis(store) => store.look_up_watched(key, tags).await,
         }
     }
 

@@ -9,7 +9,7 @@ use loom::thread;
 
 use crate::explore::explore;
 use crate::single_flight::{Caller, Flights, Landing, Lead, Role, Since, Waiter};
-use crate::store::{IDENTITY, KEY, payload, version};
+use crate::store::{KEY, payload, place, version};
 use crate::sync::{Arc, Moment, Mutex};
 
 /// How often, at most, somebody is interrupted.
@@ -67,7 +67,7 @@ pub fn a_leader_is_overtaken() -> usize {
     explore(INTERRUPTIONS, || {
         let room = Room::new();
         let caller = caller(false);
-        let slow = room.flights.replace(&KEY, IDENTITY);
+        let slow = room.flights.replace(&place());
         let overtaking = [(); 2].map(|()| {
             let given_up = slow.waiter();
             room.spawn(move |room| room.overtake(&given_up, &caller))
@@ -132,7 +132,7 @@ impl Room {
 
     fn share(&self, caller: &Caller, load: impl Fn(Lead) -> u64) -> u64 {
         loop {
-            match self.flights.join(&KEY, IDENTITY, caller) {
+            match self.flights.join(&place(), caller) {
                 Role::Lead(lead) => return load(lead),
                 Role::Wait(flight) => {
                     if let Some(version) = wait(&flight, caller) {
@@ -145,14 +145,14 @@ impl Room {
 
     fn overtake(&self, given_up: &Waiter, caller: &Caller) -> u64 {
         look_once(given_up);
-        match self.flights.overtake(&KEY, IDENTITY, given_up, caller) {
+        match self.flights.overtake(&place(), given_up, caller) {
             Role::Lead(lead) => self.load_unless_stored(&lead),
             Role::Wait(flight) => wait(&flight, caller).unwrap_or_else(|| self.call(caller)),
         }
     }
 
     fn cancelled_call(&self, caller: &Caller) {
-        match self.flights.join(&KEY, IDENTITY, caller) {
+        match self.flights.join(&place(), caller) {
             Role::Lead(lead) => {
                 lead.start(None);
             }
@@ -181,7 +181,7 @@ impl Room {
     }
 
     fn is_left_empty(&self) {
-        let lead = self.flights.background(&KEY, IDENTITY);
+        let lead = self.flights.background(&place());
         assert!(lead.is_some(), "a flight is left behind");
     }
 }

@@ -25,6 +25,9 @@ mod envelope;
 #[path = "../../../cache-runtime/src/lease.rs"]
 #[expect(dead_code, unreachable_pub, reason = "the models use a part of it")]
 mod lease;
+#[path = "../../../cache-runtime/src/place.rs"]
+#[expect(dead_code, reason = "the models use a part of it")]
+mod place;
 #[path = "../../../cache-runtime/src/single_flight.rs"]
 #[expect(dead_code, reason = "the models use a part of it")]
 mod single_flight;

@@ -8,8 +8,9 @@ use loom::future::block_on;
 use crate::broken::Rule;
 use crate::envelope;
 use crate::lease::{Acquire, Acquired, LeaseKind, Release, Stamp, Token};
+use crate::place::Mark;
 use crate::single_flight::{Caller, Flights, Landing, Lead, Role, Since, Waiter};
-use crate::store::{IDENTITY, KEY, Store, payload, version};
+use crate::store::{IDENTITY, KEY, Store, payload, place, version};
 use crate::sync::{Arc, Moment, Mutex};
 
 /// What all processes share.
@@ -84,7 +85,7 @@ impl Process {
     /// A call that loads whatever is there.
     pub(crate) fn refresh(&self) -> Answer {
         self.go_on(|| Stage::Acquire {
-            lead: self.flights.replace(&KEY, IDENTITY),
+            lead: self.flights.replace(&place()),
             force: true,
         })
     }
@@ -99,7 +100,7 @@ impl Process {
         let version = loop {
             let caller = Caller {
                 called,
-                seen: seen.token,
+                seen: seen.token.map(mark),
                 trusting: self.is_trusting(),
                 hidden: false,
             };
@@ -108,7 +109,7 @@ impl Process {
                     Some(payload) => break version(&payload),
                     None => Stage::Join,
                 },
-                Stage::Join => match self.flights.join(&KEY, IDENTITY, &caller) {
+                Stage::Join => match self.flights.join(&place(), &caller) {
                     Role::Lead(lead) => acquire(lead),
                     Role::Wait(flight) => Stage::Wait(flight),
                 },
@@ -120,7 +121,7 @@ impl Process {
                     Landing::Failed(_) | Landing::Nothing => Stage::Unleased,
                     Landing::Abandoned => Stage::Join,
                 },
-                Stage::Unleased => Stage::Load(self.flights.alone(&KEY, IDENTITY), None, met),
+                Stage::Unleased => Stage::Load(self.flights.alone(&place()), None, met),
                 Stage::Acquire { lead, force } => {
                     let since = Moment::now();
                     let request = self.request(since, seen.stamp, force);
@@ -149,7 +150,7 @@ impl Process {
                     acquire(lead)
                 }
                 Stage::Load(lead, token, met) => {
-                    let since = lead.start(token.or(met));
+                    let since = lead.start(token.or(met).map(mark));
                     let loaded = *self.world.origin.lock();
                     land(&lead, payload(loaded), since);
                     if let Some(token) = token {
@@ -171,14 +172,14 @@ impl Process {
         }
         let caller = Caller {
             called,
-            seen: seen.token,
+            seen: seen.token.map(mark),
             trusting: self.is_trusting(),
             hidden: false,
         };
-        if let Role::Lead(lead) = self.flights.join(&KEY, IDENTITY, &caller) {
+        if let Role::Lead(lead) = self.flights.join(&place(), &caller) {
             let request = self.request(Moment::now(), seen.stamp, false);
             if let Acquired::Granted(grant) = self.world.store.acquire(&request) {
-                lead.start(Some(grant.token));
+                lead.start(Some(mark(grant.token)));
                 self.world.store.release(&grant.token, Release::Abandoned);
             }
         }
@@ -257,8 +258,15 @@ impl Seen {
         let intent = of(LeaseKind::Intent).map(|lease| lease.token);
         self.token = self.load.or(intent);
         let opened = envelope::open(&envelope, KEY.as_str(), IDENTITY);
-        opened.ok().map(|opened| opened.payload)
+        opened
+            .ok()
+            .map(|opened| Bytes::copy_from_slice(opened.payload))
     }
+}
+
+/// The entry has no tags.
+fn mark(token: Token) -> Mark {
+    Mark::new(token, &[])
 }
 
 fn acquire(lead: Lead) -> Stage {

@@ -1,5 +1,6 @@
 //! The store of the models: one entry, on which the runtime's own functions decide.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use crate::codec::TypeIdentity;
 use crate::envelope::{self, Meta, Spans};
 use crate::key::Key;
 use crate::lease::{self, Acquire, Acquired, Effect, Release, Token};
+use crate::place::Place;
 use crate::sync::Mutex;
 
 pub(crate) const KEY: Key = Key::new("exploration:entry");
@@ -17,6 +19,15 @@ pub(crate) const IDENTITY: TypeIdentity = TypeIdentity::from_u64(1);
 const NOW: u64 = 1_000;
 const CONNECTION: u64 = 1;
 const TTL: Duration = Duration::from_secs(3600);
+
+/// Where the values of all calls are.
+pub(crate) fn place() -> Place {
+    Place {
+        key: KEY,
+        identity: IDENTITY,
+        tags: Arc::default(),
+    }
+}
 
 /// Each operation is atomic.
 #[derive(Debug)]

@@ -103,6 +103,19 @@ impl<'a> Client<'a> {
                     Some(Err(_)) | None => run.floors.ended(by, before, &run.log),
                 }
             }
+            Op::ClearShelf => {
+                let keys = (0..run.config.keys).filter(|key| functions::is_on_shelf(*key));
+                let before: Vec<_> = keys.map(|key| (key, run.database.version(key))).collect();
+                let cleared = ends(patience, functions::clear_shelf()).await;
+                self.ended(by, cleared.as_ref().map(Result::is_err));
+                for (key, version) in before {
+                    let of_key = Caller { key, ..by };
+                    match cleared {
+                        Some(Ok(())) => run.floors.acknowledged(of_key, version, &run.log),
+                        Some(Err(_)) | None => run.floors.ended(of_key, version, &run.log),
+                    }
+                }
+            }
             Op::Expire => {
                 let expired = ends(patience, functions::expire(by.key)).await;
                 self.ended(by, expired.as_ref().map(Result::is_err));
@@ -135,6 +148,7 @@ impl<'a> Client<'a> {
             (Op::Refresh, mix.refreshes),
             (Op::Peek, mix.peeks),
             (Op::Invalidate, mix.invalidations),
+            (Op::ClearShelf, mix.clearings),
             (Op::Expire, mix.expiries),
             (Op::Update, mix.updates),
             (Op::Remove, mix.removals),

@@ -36,7 +36,7 @@ impl Config {
             operations,
             processes: 3,
             clients: 6,
-            keys: 7,
+            keys: 9,
             mix: Mix::EVERYTHING,
             faults: Faults::SOME,
             scope: Scope::Fleet,
@@ -64,6 +64,8 @@ pub struct Mix {
     pub peeks: u32,
     /// `entry.invalidate()`.
     pub invalidations: u32,
+    /// `cache.invalidate_tag("shelf")`, which several entries have.
+    pub clearings: u32,
     /// `entry.expire()`.
     pub expiries: u32,
     /// Calls of a function with `#[updates]`.
@@ -82,6 +84,7 @@ impl Mix {
         refreshes: 15,
         peeks: 30,
         invalidations: 30,
+        clearings: 10,
         expiries: 20,
         updates: 30,
         removals: 30,
@@ -94,6 +97,7 @@ impl Mix {
         refreshes: 0,
         peeks: 0,
         invalidations: 0,
+        clearings: 0,
         expiries: 0,
         updates: 0,
         removals: 0,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_runtime::{CacheError, Policy, cached, invalidates, updates};
+use cache_runtime::{Cache, CacheError, Policy, cached, invalidates, updates};
 
 use super::database::{Database, Down, Row, Write};
 use super::log::Caller;
@@ -30,7 +30,7 @@ fn keeps(row: &Option<Row>) -> bool {
 }
 
 macro_rules! settings {
-    ($($(#[doc = $doc:literal])* $name:ident: $module:ident, $error:ident, ($($settings:tt)*);)*) => {
+    (|$key:ident| $($(#[doc = $doc:literal])* $name:ident: $module:ident, $error:ident, ($($settings:tt)*), ($($outdated:tt)*);)*) => {
         /// The settings of an annotated function.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         enum Setting {
@@ -46,28 +46,28 @@ macro_rules! settings {
             pub(super) async fn read(
                 database: &Arc<Database>,
                 by: Caller,
-                key: usize,
+                $key: usize,
             ) -> Result<Option<Row>, $error> {
-                let row = database.read(by, key).await?;
+                let row = database.read(by, $key).await?;
                 Ok(row)
             }
 
-            #[updates(read(key))]
+            #[updates(read($key))]
             pub(super) async fn update(
                 database: &Arc<Database>,
                 write: &Write,
-                key: usize,
+                $key: usize,
             ) -> Result<Option<Row>, $error> {
-                Ok(Some(database.write(write, key).await?))
+                Ok(Some(database.write(write, $key).await?))
             }
 
-            #[invalidates(read(key))]
+            #[invalidates($($outdated)*)]
             pub(super) async fn remove(
                 database: &Arc<Database>,
                 write: &Write,
-                key: usize,
+                $key: usize,
             ) -> Result<(), $error> {
-                database.write_without_value(write, key).await?;
+                database.write_without_value(write, $key).await?;
                 Ok(())
             }
         })*
@@ -119,7 +119,11 @@ macro_rules! settings {
             }
         }
 
+        /// Invalidates by the entry, or by the tag that only this entry has.
         pub(super) async fn invalidate(key: usize) -> Result<(), CacheError> {
+            if is_on_shelf(key) {
+                return Cache::current().invalidate_tag(&format!("row:{key}")).await;
+            }
             match of(key) {
                 $(Setting::$name => $module::read_entry(key).invalidate().await,)*
             }
@@ -128,23 +132,41 @@ macro_rules! settings {
 }
 
 settings! {
+    |key|
     /// Ends only by invalidations and writes.
-    Steady: steady, Down, (ttl = 300);
+    Steady: steady, Down, (ttl = 300), (read(key));
     /// Expires all the time.
-    Brief: brief, Down, (ttl = "15ms");
+    Brief: brief, Down, (ttl = "15ms"), (read(key));
     /// Knows that there is nothing, for a while.
-    Negative: negative, Down, (ttl = "25ms", none_ttl = "10ms");
+    Negative: negative, Down, (ttl = "25ms", none_ttl = "10ms"), (read(key));
     /// Its failures cannot be shared.
-    Alone: alone, DownAlone, (ttl = "40ms");
+    Alone: alone, DownAlone, (ttl = "40ms"), (read(key));
     /// Is refreshed in the background.
-    Stale: stale, Down, (ttl = "10ms", stale_while_revalidate = "30ms");
+    Stale: stale, Down, (ttl = "10ms", stale_while_revalidate = "30ms"), (read(key));
     /// Outlives failures.
-    Spare: spare, DownAlone, (ttl = "10ms", stale_if_error = "60ms");
+    Spare: spare, DownAlone, (ttl = "10ms", stale_if_error = "60ms"), (read(key));
     /// Both, one after the other.
-    Both: both, Down, (ttl = "10ms", stale_while_revalidate = "15ms", stale_if_error = "60ms");
+    Both: both, Down, (ttl = "10ms", stale_while_revalidate = "15ms", stale_if_error = "60ms"), (read(key));
+    /// Ends by its tags.
+    Tagged: tagged, Down, (ttl = 300, tags("row:{key}", "shelf")), (tag("row:{key}"));
+    /// Is old most of the time, as long as its tags are what they were.
+    TaggedStale: tagged_stale, DownAlone, (
+        ttl = "10ms", stale_while_revalidate = "15ms", stale_if_error = "60ms",
+        tags("shelf", "row:{key}")
+    ), (tag("row:{key}"));
 }
 
 fn of(key: usize) -> Setting {
     let setting = SETTINGS.get(key % SETTINGS.len());
     setting.copied().unwrap_or(Setting::Steady)
+}
+
+/// Whether the entry has the tag that several have.
+pub(super) fn is_on_shelf(key: usize) -> bool {
+    matches!(of(key), Setting::Tagged | Setting::TaggedStale)
+}
+
+/// Invalidates all entries that have it.
+pub(super) async fn clear_shelf() -> Result<(), CacheError> {
+    Cache::current().invalidate_tag("shelf").await
 }

@@ -56,6 +56,8 @@ pub(super) enum Op {
     Refresh,
     Peek,
     Invalidate,
+    /// The tag that several entries have; logged under one of their keys or another.
+    ClearShelf,
     Expire,
     /// A write that is written through.
     Update,
@@ -68,7 +70,7 @@ impl Op {
     pub(super) fn outdates(self) -> bool {
         matches!(
             self,
-            Self::Invalidate | Self::Expire | Self::Update | Self::Remove
+            Self::Invalidate | Self::ClearShelf | Self::Expire | Self::Update | Self::Remove
         )
     }
 }

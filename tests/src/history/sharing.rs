@@ -37,7 +37,7 @@ use cache_runtime::test_util::{Event, Miss};
 use cache_runtime::{NotStored, Outcome};
 
 use super::config::{Config, Scope};
-use super::functions::LEASE;
+use super::functions::{self, LEASE};
 use super::log::{Ending, Op, Step, What};
 use super::run::{Since, Violation};
 
@@ -192,7 +192,10 @@ impl Excuses {
                 step.max(steps.partition_point(|step| step.at <= until))
             }
         };
-        for call in calls.values().filter(|call| call.key == key) {
+        let concerns = |call: &&Call| {
+            call.key == key || call.op == Op::ClearShelf && functions::is_on_shelf(key)
+        };
+        for call in calls.values().filter(concerns) {
             let end = if call.answered {
                 call.end
             } else {

@@ -20,9 +20,10 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use self::shard::Shard;
-use super::{bounded, watch::Change};
+use super::{Found, bounded, watch::Change};
 use crate::{
     codec::TypeIdentity,
+    envelope::Generation,
     error::{StoreError, StoreErrorKind},
     key::Key,
     lease::{self, Acquire, Acquired, Effect, Grant, Release, Token},
@@ -67,10 +68,30 @@ impl MemoryStore {
         }
     }
 
-    /// The live entry of `key`.
+    /// The live entry of `key`, and after it the generations of `tags`.
     #[must_use]
-    pub fn get(&self, key: &Key) -> Option<Bytes> {
-        self.shard(key).lock().get(key, Instant::now())
+    pub fn look_up(&self, key: &Key, tags: &[Key]) -> Found {
+        let now = Instant::now();
+        Found::new(
+            self.get(key, now),
+            tags.iter().map(|tag| self.get(tag, now)),
+        )
+    }
+
+    /// The generations of tags, each kept for at least `kept` from now; a tag without one gets one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`put`](Self::put), for a key that alone is larger than its shard.
+    pub fn generations(&self, tags: &[Key], kept: Duration) -> Result<Vec<Generation>, StoreError> {
+        let now = Instant::now();
+        let generation = |tag| {
+            let mut shard = self.shard(tag).lock();
+            let Token(fresh) = Token::random();
+            let generation = shard.generation(tag, fresh, now + bounded(kept), now);
+            generation.ok_or_else(too_large)
+        };
+        tags.iter().map(generation).collect()
     }
 
     /// Stores an entry, replacing what is there.
@@ -170,10 +191,13 @@ impl MemoryStore {
         });
     }
 
-    /// Reads, and asks to be told when what was read changes.
+    /// Looks up, and asks to be told when the entry changes.
     #[must_use]
-    pub fn get_watched(&self, key: &Key) -> (Option<Bytes>, Change) {
-        self.shard(key).lock().get_watched(key, Instant::now())
+    pub fn look_up_watched(&self, key: &Key, tags: &[Key]) -> (Found, Change) {
+        let now = Instant::now();
+        let (envelope, change) = self.shard(key).lock().get_watched(key, now);
+        let tags = tags.iter().map(|tag| self.get(tag, now));
+        (Found::new(envelope, tags), change)
     }
 
     /// Milliseconds since the Unix epoch: the system's clock when the store was made, and
@@ -248,6 +272,10 @@ impl MemoryStore {
         let _deleted = self.decide(key, |current, now| (decision(current, now), ()));
     }
 
+    fn get(&self, key: &Key, now: Instant) -> Option<Bytes> {
+        self.shard(key).lock().get(key, now)
+    }
+
     fn now_at(&self, now: Instant) -> u64 {
         let (origin, millis) = self.inner.origin;
         let since = now.saturating_duration_since(origin).as_millis();
@@ -296,6 +324,10 @@ mod tests {
         Key::raw("test", &format!("k{n:06}"))
     }
 
+    fn get(store: &MemoryStore, key: &Key) -> Option<Bytes> {
+        store.look_up(key, &[]).envelope
+    }
+
     fn value(size: usize) -> Bytes {
         vec![7; size].into()
     }
@@ -307,9 +339,9 @@ mod tests {
             .put(&key(1), value(1), Duration::from_millis(100))
             .unwrap();
         tokio::time::advance(Duration::from_millis(99)).await;
-        assert!(store.get(&key(1)).is_some());
+        assert!(get(&store, &key(1)).is_some());
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(store.get(&key(1)).is_none());
+        assert!(get(&store, &key(1)).is_none());
         assert_eq!(store.used_bytes(), 0, "found expired, so dropped");
     }
 
@@ -317,7 +349,7 @@ mod tests {
     fn works_outside_a_runtime() {
         let store = MemoryStore::new(1 << 20);
         store.put(&key(1), value(3), MINUTE).unwrap();
-        assert_eq!(store.get(&key(1)), Some(value(3)));
+        assert_eq!(get(&store, &key(1)), Some(value(3)));
     }
 
     #[test]
@@ -329,8 +361,8 @@ mod tests {
             assert!(store.used_bytes() <= capacity);
         }
         assert!(store.used_bytes() > capacity / 2);
-        assert!(store.get(&key(19_999)).is_some(), "the newest entry");
-        assert!(store.get(&key(0)).is_none(), "the oldest entry");
+        assert!(get(&store, &key(19_999)).is_some(), "the newest entry");
+        assert!(get(&store, &key(0)).is_none(), "the oldest entry");
     }
 
     #[test]
@@ -338,7 +370,7 @@ mod tests {
         let store = MemoryStore::new(1 << 20);
         for n in 0..20_000 {
             store.put(&key(n), value(200), MINUTE).unwrap();
-            assert!(store.get(&key(0)).is_some(), "after {n}");
+            assert!(get(&store, &key(0)).is_some(), "after {n}");
         }
     }
 
@@ -359,7 +391,7 @@ mod tests {
         }
         assert_eq!(store.used_bytes(), 2 * live, "no expired entry is left");
         for n in (0..1_000).chain(2_000..3_000) {
-            assert!(store.get(&key(n)).is_some(), "{n}");
+            assert!(get(&store, &key(n)).is_some(), "{n}");
         }
     }
 
@@ -369,7 +401,7 @@ mod tests {
         store.put(&key(1), value(10), MINUTE).unwrap();
         let error = store.put(&key(1), value(2_000), MINUTE).unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::OutOfMemory);
-        assert_eq!(store.get(&key(1)), None);
+        assert_eq!(get(&store, &key(1)), None);
         assert_eq!(store.used_bytes(), 0);
     }
 
@@ -440,28 +472,28 @@ mod tests {
             store.release(&key(n), &intent.token, soon);
         }
         tokio::time::advance(Duration::from_millis(4_999)).await;
-        assert!(store.get(&key(2)).is_some());
+        assert!(get(&store, &key(2)).is_some());
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(store.get(&key(2)).is_none());
-        assert!(store.get(&key(1)).is_some());
+        assert!(get(&store, &key(2)).is_none());
+        assert!(get(&store, &key(1)).is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn watchers_hear_of_an_entry_that_expires_or_is_evicted() {
         let store = MemoryStore::new(1_000);
         store.put(&key(1), value(1), MINUTE).unwrap();
-        let (_, mut change) = store.get_watched(&key(1));
+        let (_, mut change) = store.look_up_watched(&key(1), &[]);
         change.happened().await;
-        assert_eq!(store.get(&key(1)), None);
+        assert_eq!(get(&store, &key(1)), None);
 
         store.put(&key(1), value(300), MINUTE).unwrap();
         let start = Instant::now();
-        let (found, mut change) = store.get_watched(&key(1));
-        assert!(found.is_some());
+        let (found, mut change) = store.look_up_watched(&key(1), &[]);
+        assert!(found.envelope.is_some());
         for n in 2..20 {
             store.put(&key(n), value(300), MINUTE).unwrap();
         }
-        assert_eq!(store.get(&key(1)), None, "evicted");
+        assert_eq!(get(&store, &key(1)), None, "evicted");
         change.happened().await;
         assert_eq!(Instant::now(), start);
         assert_eq!(store.watchers(), 0);

@@ -14,7 +14,7 @@ use super::super::{
     watch::{Change, Watchers},
 };
 use crate::{
-    envelope::HEADER,
+    envelope::{Generation, HEADER},
     key::Key,
     lease::{Effect, Lifetime},
 };
@@ -168,6 +168,25 @@ impl Shard {
         self.index.insert(key.clone(), slot);
         self.watchers.wake(key.as_bytes());
         true
+    }
+
+    /// The generation under a tag, `fresh` if there is none, kept until `expires_at` at least; none
+    /// if it can never fit.
+    pub(super) fn generation(
+        &mut self,
+        tag: &Key,
+        fresh: Generation,
+        expires_at: Instant,
+        now: Instant,
+    ) -> Option<Generation> {
+        if let Some(entry) = self.entry(tag, now)
+            && let Ok(generation) = Generation::try_from(&entry.value[..])
+        {
+            entry.expires_at = entry.expires_at.max(expires_at);
+            return Some(generation);
+        }
+        let value = Bytes::copy_from_slice(&fresh);
+        self.put(tag, value, expires_at, now).then_some(fresh)
     }
 
     /// Whether there was a live entry.

@@ -49,7 +49,7 @@ use crate::{
 /// says something about its caller.
 const CUT_OFF: Duration = Duration::from_millis(50);
 
-/// Limit of a call without a deadline.
+/// Limit of a call whose own deadline is later, or that has none.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a due probe may stay undone before a caller starts another keeper: longer than a
@@ -375,7 +375,7 @@ impl Lane {
         Ok((found, if tracked { change } else { Change::never() }))
     }
 
-    /// Ends a call that has no budget of its own. Every call of the flow has one, far below.
+    /// Ends a call that has no deadline here. Every call of the flow has a budget, far below.
     async fn limited<T>(
         &self,
         part: impl Future<Output = Result<T, Failure>>,
@@ -401,6 +401,7 @@ impl Lane {
             .into());
         }
         let call = Call::start(&self.shared);
+        let deadline = deadline.min(call.started + RESPONSE_TIMEOUT);
         // Cut off, the call is not finished and says so.
         let result = timeout_at(deadline, part).await.map_err(|_| late())?;
         call.finish();
@@ -478,10 +479,7 @@ impl Shared {
             let envelope: Option<Bytes> = self.exchange(wire, &get(key)).await?;
             let bytes = envelope.as_ref().map_or(0, Bytes::len);
             wire.reads.weigh(bytes, 1);
-            return Ok(Found {
-                envelope,
-                generations: Vec::new(),
-            });
+            return Ok(Found::new(envelope, []));
         }
         let keys: Vec<Key> = iter::once(key).chain(tags).cloned().collect();
         let replies = self.fetch(wire, &keys).await?;

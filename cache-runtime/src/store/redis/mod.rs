@@ -9,25 +9,26 @@ mod reads;
 mod reply;
 mod script;
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use deadpool_redis::{Connection, Pool};
+use futures_util::future::{join_all, try_join_all};
 use redis::{Client, Cmd};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::{
     clock::Clock,
-    lane::{Failure, Lane, RESPONSE_TIMEOUT},
-    reply::{Answer, Pong, Said, Stored, Timed, Verdict},
+    lane::{Failure, Lane},
+    reply::{Answer, Current, Pong, Said, Stored, Timed, Verdict},
     script::Script,
 };
 use super::{Found, LONGEST, bounded, watch::Change};
 use crate::{
     codec::TypeIdentity,
     config::RedisConfig,
-    envelope::{self, FORMAT, MAGIC},
+    envelope::{self, FORMAT, Generation, MAGIC},
     error::{ConfigError, StoreError},
     key::Key,
     lease::{Acquire, Acquired, ENDED_KEPT, Grant, Release, Token},
@@ -80,37 +81,19 @@ impl RedisStore {
         })
     }
 
-    /// The bytes under `key`: [`look_up`](Self::look_up) without tags.
-    ///
-    /// # Errors
-    ///
-    /// As for [`look_up`](Self::look_up).
-    pub async fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.look_up(key, &[]).await?.envelope)
-    }
-
     /// The bytes under `key` and the generations of its tags, as of one moment. Sent a second
     /// time if the connection broke under it.
     ///
     /// A read that has its lane to itself is one `GET`, or one `MGET` with tags. Reads that wait
     /// at the same moment share an `MGET`; dropping one of them leaves the others alone. What is
     /// no string counts as absent in an `MGET`. A server that refuses `MGET` gets `GET`s in one
-    /// go instead, between which other commands may run.
+    /// go instead, between which other commands may run. One timer serves all reads that share a
+    /// command.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the server fails or refuses, or does not answer within 5 s; for a `GET`
-    /// also if the key holds no string.
-    pub async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, StoreError> {
-        self.look_up_by(key, tags, Instant::now() + RESPONSE_TIMEOUT)
-            .await
-    }
-
-    /// The same with another deadline. One timer serves all reads that share a command.
-    ///
-    /// # Errors
-    ///
-    /// As for [`look_up`](Self::look_up).
+    /// [`StoreError`] if the server fails or refuses, or does not answer by the deadline or
+    /// within 5 s; for a `GET` also if the key holds no string.
     pub async fn look_up_by(
         &self,
         key: &Key,
@@ -125,6 +108,27 @@ impl RedisStore {
                 result => return result.map_err(|failure| failure.error),
             }
         }
+    }
+
+    /// The generations of tags, each kept for at least `kept` from now; a tag without one gets one:
+    /// one script for each, sent together.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server fails, refuses, or is full and a tag has none.
+    pub async fn generations(
+        &self,
+        tags: &[Key],
+        kept: Duration,
+    ) -> Result<Vec<Generation>, StoreError> {
+        let kept = &millis(kept);
+        let generation = |tag| async move {
+            let Token(fresh) = Token::random();
+            let arguments: [&[u8]; 2] = [&fresh, kept.as_bytes()];
+            let reply = self.run::<Current>(&script::GENERATION, tag, &arguments);
+            Ok(reply.await?.0.generation)
+        };
+        try_join_all(tags.iter().map(generation)).await
     }
 
     /// Puts `value` under `key` for `ttl`: one `SET PX`.
@@ -332,7 +336,7 @@ impl RedisStore {
     /// # Errors
     ///
     /// [`StoreError`] if the server fails or refuses. Refusing to tell of changes is no error.
-    pub async fn get_watched(
+    pub async fn look_up_watched(
         &self,
         key: &Key,
         tags: &[Key],
@@ -472,37 +476,4 @@ impl fmt::Debug for RedisStore {
             .field("config", &self.inner.config)
             .finish_non_exhaustive()
     }
-}
-
-/// Drives all futures together; their results in order.
-async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    enum Branch<F: Future> {
-        Running(Pin<Box<F>>),
-        Done(Option<F::Output>),
-    }
-    let mut branches: Vec<_> = futures.map(|f| Branch::Running(Box::pin(f))).collect();
-    std::future::poll_fn(|context| {
-        let mut pending = false;
-        for branch in &mut branches {
-            if let Branch::Running(future) = branch {
-                match future.as_mut().poll(context) {
-                    Poll::Ready(output) => *branch = Branch::Done(Some(output)),
-                    Poll::Pending => pending = true,
-                }
-            }
-        }
-        if pending {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
-    })
-    .await;
-    branches
-        .into_iter()
-        .filter_map(|branch| match branch {
-            Branch::Done(output) => output,
-            Branch::Running(_) => None,
-        })
-        .collect()
 }

@@ -22,7 +22,11 @@ use parking_lot::Mutex;
 use redis::Value;
 use tokio::time::Instant;
 
-use super::{super::Found, lane::Failure, reply};
+use super::{
+    super::Found,
+    lane::{Failure, RESPONSE_TIMEOUT},
+    reply,
+};
 use crate::key::Key;
 
 /// The most keys in one `MGET`. The server does nothing else meanwhile, and callers of large
@@ -118,7 +122,7 @@ impl Reads {
     }
 
     /// Takes a place in the open batch; true if this opened one, which needs a carrier then.
-    /// The carrier gives the place up at the deadline.
+    /// The carrier gives the place up at the deadline, or before it at [`RESPONSE_TIMEOUT`].
     pub(super) fn join(
         &self,
         key: &Key,
@@ -136,7 +140,8 @@ impl Reads {
             desk.full.extend(desk.open.take());
         }
         let opens = desk.open.is_none();
-        let batch = desk.open.get_or_insert_with(|| Batch::new(deadline));
+        let batch = desk.open.get_or_insert_with(Batch::new);
+        let deadline = deadline.min(batch.since + RESPONSE_TIMEOUT);
         batch.deadline = batch.deadline.min(deadline);
         batch.keys.push(key.clone());
         batch.keys.extend_from_slice(tags);
@@ -289,12 +294,13 @@ impl Desk {
 }
 
 impl Batch {
-    fn new(deadline: Instant) -> Self {
+    fn new() -> Self {
+        let now = Instant::now();
         Self {
             keys: Vec::with_capacity(16),
             reads: Vec::with_capacity(16),
-            since: Instant::now(),
-            deadline,
+            since: now,
+            deadline: now + RESPONSE_TIMEOUT,
         }
     }
 

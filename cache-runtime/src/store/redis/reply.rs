@@ -7,6 +7,7 @@ use redis::{ConnectionInfo, ErrorKind, RedisError, ServerErrorKind, Value};
 
 use super::super::Found;
 use crate::{
+    envelope::Generation,
     error::{StoreError, StoreErrorKind},
     lease::{LeaseKind, Token},
 };
@@ -132,16 +133,14 @@ impl FromReply for Value {
 
 /// What the replies to a `GET` of an entry and of each of its tags say.
 pub(super) fn found(mut replies: impl Iterator<Item = Value>) -> Result<Found, StoreError> {
-    let mut next = || match replies.next() {
-        Some(Value::ServerError(error)) => Some(Err(store_error(&error.into()))),
-        Some(Value::BulkString(bytes)) => Some(Ok(Some(bytes.into()))),
-        Some(_) => Some(Ok(None)),
-        None => None,
+    let bytes = |reply| match reply {
+        Value::ServerError(error) => Err(store_error(&error.into())),
+        Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
+        _ => Ok(None),
     };
-    Ok(Found {
-        envelope: next().transpose()?.flatten(),
-        generations: std::iter::from_fn(next).collect::<Result<_, _>>()?,
-    })
+    let envelope = replies.next().map(bytes).transpose()?.flatten();
+    let generations: Result<Vec<_>, _> = replies.map(bytes).collect();
+    Ok(Found::new(envelope, generations?))
 }
 
 /// The reply to `DEL`, and numbers within others.
@@ -244,6 +243,31 @@ impl FromReply for Verdict {
 }
 
 impl Timed for Verdict {
+    fn now(&self) -> u64 {
+        self.now
+    }
+}
+
+/// The reply of the script that gives a generation.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Current {
+    pub(super) generation: Generation,
+    now: u64,
+}
+
+impl FromReply for Current {
+    fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
+        match array(reply)? {
+            [Value::BulkString(generation), Value::Int(now)] => Ok(Self {
+                generation: generation.try_into().map_err(|_| OutOfStep)?,
+                now: now.try_into().map_err(|_| OutOfStep)?,
+            }),
+            _ => Err(OutOfStep),
+        }
+    }
+}
+
+impl Timed for Current {
     fn now(&self) -> u64 {
         self.now
     }

@@ -10,6 +10,7 @@ pub(super) static ACQUIRE: Script = Script::new(include_str!("scripts/acquire.lu
 pub(super) static COMMIT: Script = Script::new(include_str!("scripts/commit.lua"));
 pub(super) static EXPIRE: Script = Script::new(include_str!("scripts/expire.lua"));
 pub(super) static FILL: Script = Script::new(include_str!("scripts/fill.lua"));
+pub(super) static GENERATION: Script = Script::new(include_str!("scripts/generation.lua"));
 pub(super) static HOLD_OFF: Script = Script::new(include_str!("scripts/hold_off.lua"));
 pub(super) static INTEND: Script = Script::new(include_str!("scripts/intend.lua"));
 pub(super) static RELEASE: Script = Script::new(include_str!("scripts/release.lua"));
