@@ -1,11 +1,14 @@
 //! Reads that wait at the same moment share a command, and nothing else.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use cache_runtime::test_util::Found;
+use cache_runtime::test_util::{Found, Generation};
 use tokio::{runtime, task::JoinHandle, time::Instant};
 
 use super::*;
@@ -28,6 +31,28 @@ async fn put_all(store: &RedisStore, keys: &[Key]) {
 
 fn keys(count: usize) -> Vec<Key> {
     (0..count).map(key).collect()
+}
+
+/// A tag, and the generation that is stored under it and names it.
+fn tag(number: usize) -> (Key, Generation) {
+    let generation = format!("{number:016}");
+    (
+        key(format_args!("tag{number}")),
+        generation.as_bytes().try_into().unwrap(),
+    )
+}
+
+/// Some tags in a row, and what a read of them finds.
+fn tags(numbers: Range<usize>) -> (Vec<Key>, Option<Vec<Generation>>) {
+    let (keys, generations) = numbers.map(tag).unzip();
+    (keys, Some(generations))
+}
+
+async fn put_tags(store: &RedisStore, numbers: Range<usize>) {
+    for (key, generation) in numbers.map(tag) {
+        let generation = Bytes::copy_from_slice(&generation);
+        store.put(&key, generation, MINUTE).await.unwrap();
+    }
 }
 
 type Read = JoinHandle<Result<Option<Bytes>, StoreError>>;
@@ -139,56 +164,47 @@ mod together {
     }
 }
 
-mod tags {
+mod tagged {
     use super::*;
-
-    fn found(envelope: Option<Bytes>, generations: &[Option<&'static str>]) -> Found {
-        let generation = |text: &Option<&'static str>| text.map(Bytes::from);
-        Found {
-            envelope,
-            generations: generations.iter().map(generation).collect(),
-        }
-    }
-
-    async fn server_with_tags() -> RedisServer {
-        let server = RedisServer::start().await;
-        let pairs = [
-            "MSET", "redis:a", "entry", "redis:t1", "one", "redis:t3", "three",
-        ];
-        server.run::<()>(&pairs).await;
-        server
-    }
 
     #[tokio::test]
     async fn an_entry_and_its_tags_are_one_mget() {
-        let server = server_with_tags().await;
+        let server = RedisServer::start().await;
         let store = store_on(&server.url());
-        store.ping().await.unwrap();
+        put_all(&store, &[key("a")]).await;
+        put_tags(&store, 0..3).await;
         let mut commands = server.commands().await;
-        let tags = ["t1", "t2", "t3"].map(key);
-        let all = found(Some("entry".into()), &[Some("one"), None, Some("three")]);
-        assert_eq!(store.look_up(&key("a"), &tags).await, Ok(all));
-        let none = found(None, &[Some("three")]);
-        assert_eq!(store.look_up(&key("b"), &tags[2..]).await, Ok(none));
+        let (three, generations) = tags(0..3);
+        let all = Found {
+            envelope: Some(of(&key("a"))),
+            generations,
+        };
+        assert_eq!(store.look_up(&key("a"), &three).await, Ok(all));
+        let (one, generations) = tags(2..3);
+        let absent = Found {
+            envelope: None,
+            generations,
+        };
+        assert_eq!(store.look_up(&key("b"), &one).await, Ok(absent));
         assert_eq!(commands.counts().await, counts([("mget", 2)]));
 
         commands.reset().await;
-        let bare = found(Some("entry".into()), &[]);
-        assert_eq!(store.look_up(&key("a"), &[]).await, Ok(bare));
+        let bare = store.look_up(&key("a"), &[]).await.unwrap();
+        assert_eq!(bare.envelope, Some(of(&key("a"))));
         assert_eq!(commands.counts().await, counts([("get", 1)]));
     }
 
     #[tokio::test]
     async fn a_watched_entry_and_its_tags_are_one_mget_too() {
-        let server = server_with_tags().await;
+        let server = RedisServer::start().await;
         let store = store_on(&server.url());
-        store.ping().await.unwrap();
+        put_all(&store, &[key("a")]).await;
+        put_tags(&store, 0..2).await;
         let mut commands = server.commands().await;
-        let (seen, mut change) = store
-            .look_up_watched(&key("a"), &[key("t1")])
-            .await
-            .unwrap();
-        assert_eq!(seen, found(Some("entry".into()), &[Some("one")]));
+        let (two, generations) = tags(0..2);
+        let (seen, mut change) = store.look_up_watched(&key("a"), &two).await.unwrap();
+        assert_eq!(seen.envelope, Some(of(&key("a"))));
+        assert_eq!(seen.generations, generations);
         let expected = counts([("client|caching", 1), ("mget", 1)]);
         assert_eq!(commands.counts().await, expected);
         store.delete(&[key("a")]).await.unwrap();
@@ -202,15 +218,15 @@ mod tags {
         let store = store_with_lanes(&server.url(), 1);
         let names = keys(64);
         put_all(&store, &names).await;
+        put_tags(&store, 0..69).await;
         let mut commands = server.commands().await;
         let reads: Vec<_> = (0..64)
             .map(|n: usize| {
                 let (store, names) = (store.clone(), names.clone());
                 tokio::spawn(async move {
-                    let tags = &names[n..(n + n % 5).min(64)];
-                    let found = store.look_up(&names[63 - n], tags).await.unwrap();
+                    let (tags, generations) = tags(n..n + n % 5);
+                    let found = store.look_up(&names[63 - n], &tags).await.unwrap();
                     assert_eq!(found.envelope, Some(of(&names[63 - n])));
-                    let generations: Vec<_> = tags.iter().map(|tag| Some(of(tag))).collect();
                     assert_eq!(found.generations, generations);
                 })
             })
@@ -267,6 +283,7 @@ mod leaving {
         let store = store_with_lanes(&server.url(), 2);
         let names = Arc::new(keys(NAMES));
         put_all(&store, &names).await;
+        put_tags(&store, 0..NAMES + 4).await;
         let callers: Vec<_> = (0..CALLERS)
             .map(|caller| {
                 let (store, names) = (store.clone(), Arc::clone(&names));
@@ -276,8 +293,8 @@ mod leaving {
                     for _ in 0..CALLS {
                         let name = &names[random.below(NAMES)];
                         let from = random.below(NAMES);
-                        let tags = &names[from..(from + random.below(4)).min(NAMES)];
-                        let read = store.look_up(name, tags);
+                        let (tags, generations) = tags(from..from + random.below(4));
+                        let read = store.look_up(name, &tags);
                         // Half of them leave after a few turns, at whatever point that is.
                         let found = match random.below(2) {
                             0 => Some(within("a read", read).await),
@@ -286,8 +303,7 @@ mod leaving {
                         let Some(found) = found else { continue };
                         let found = found.unwrap();
                         assert_eq!(found.envelope, Some(of(name)));
-                        let expected: Vec<_> = tags.iter().map(|tag| Some(of(tag))).collect();
-                        assert_eq!(found.generations, expected);
+                        assert_eq!(found.generations, generations);
                         replies += 1;
                     }
                     replies
@@ -434,6 +450,7 @@ mod failing {
         let keys = keys(50);
         let owner = store_on(&server.url());
         put_all(&owner, &keys).await;
+        put_tags(&owner, 0..2).await;
         let rights = [
             "ACL", "SETUSER", "amy", "on", ">pw", "~*", "+get", "+hello", "+client",
         ];
@@ -442,12 +459,10 @@ mod failing {
         for _ in 0..3 {
             served(read_all(&store, &keys), &keys).await;
         }
-        let found = store.look_up(&keys[0], &keys[1..3]).await.unwrap();
-        assert_eq!(
-            found.generations,
-            [&keys[1], &keys[2]].map(|key| Some(of(key)))
-        );
-        let (watched, _) = store.look_up_watched(&keys[0], &keys[1..3]).await.unwrap();
+        let (two, generations) = tags(0..2);
+        let found = store.look_up(&keys[0], &two).await.unwrap();
+        assert_eq!(found.generations, generations);
+        let (watched, _) = store.look_up_watched(&keys[0], &two).await.unwrap();
         assert_eq!(watched, found);
     }
 
@@ -465,14 +480,13 @@ mod failing {
         .await;
         let keys = keys(50);
         put_all(&store, &keys).await;
+        put_tags(&store, 0..2).await;
         for _ in 0..3 {
             served(read_all(&store, &keys), &keys).await;
         }
-        let (watched, _) = store.look_up_watched(&keys[0], &keys[1..3]).await.unwrap();
-        assert_eq!(
-            watched.generations,
-            [&keys[1], &keys[2]].map(|key| Some(of(key)))
-        );
+        let (two, generations) = tags(0..2);
+        let (watched, _) = store.look_up_watched(&keys[0], &two).await.unwrap();
+        assert_eq!(watched.generations, generations);
     }
 
     #[tokio::test]
