@@ -24,7 +24,7 @@ use tokio::{
     runtime::Handle,
     sync::{mpsc::UnboundedSender, watch},
     task::AbortHandle,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -48,6 +48,9 @@ use crate::{
 /// A call dropped unanswered after this long says something about the link; one dropped sooner
 /// says something about its caller.
 const CUT_OFF: Duration = Duration::from_millis(50);
+
+/// Limit of a call whose own deadline is later, or that has none.
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a due probe may stay undone before a caller starts another keeper: longer than a
 /// keeper takes for any attempt, so only a keeper on a stalled runtime loses its lane.
@@ -185,7 +188,7 @@ impl Lane {
     /// waits for the connection and the reply. Safe to drop at any time.
     pub(super) async fn call<R: FromReply>(&self, command: &Cmd) -> Result<R, Failure> {
         let (call, wire) = self.board().await?;
-        let reply = self.shared.exchange(&wire, command).await;
+        let reply = self.limited(self.shared.exchange(&wire, command)).await;
         call.finish();
         reply
     }
@@ -200,7 +203,9 @@ impl Lane {
         arguments: &[&[u8]],
     ) -> Result<(R, u64), Failure> {
         let (call, wire) = self.board().await?;
-        let reply = self.evaluate(&wire, script, key, arguments).await;
+        let reply = self
+            .limited(self.evaluate(&wire, script, key, arguments))
+            .await;
         call.finish();
         reply.map(|reply| (reply, wire.number))
     }
@@ -218,7 +223,10 @@ impl Lane {
     ) -> Result<Option<R>, Failure> {
         let (call, wire) = self.board().await?;
         let reply = match wire.number == number {
-            true => self.evaluate(&wire, script, key, arguments).await.map(Some),
+            true => self
+                .limited(self.evaluate(&wire, script, key, arguments))
+                .await
+                .map(Some),
             false => Ok(None),
         };
         call.finish();
@@ -257,7 +265,7 @@ impl Lane {
         tags: &[Key],
     ) -> Result<(Found, Change), Failure> {
         let (call, wire) = self.board().await?;
-        let reply = self.read_watched(&wire, key, tags).await;
+        let reply = self.limited(self.read_watched(&wire, key, tags)).await;
         call.finish();
         reply
     }
@@ -367,6 +375,18 @@ impl Lane {
         Ok((found, if tracked { change } else { Change::never() }))
     }
 
+    /// Ends a call that has no deadline here. Every call of the flow has a budget, far below.
+    async fn limited<T>(
+        &self,
+        part: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        timeout(RESPONSE_TIMEOUT, part).await.unwrap_or_else(|_| {
+            let failure = late();
+            self.shared.failed(failure.error.clone());
+            Err(failure)
+        })
+    }
+
     /// Watches over a part of a call, and ends it at the deadline.
     async fn by<T>(
         &self,
@@ -381,6 +401,7 @@ impl Lane {
             .into());
         }
         let call = Call::start(&self.shared);
+        let deadline = deadline.min(call.started + RESPONSE_TIMEOUT);
         // Cut off, the call is not finished and says so.
         let result = timeout_at(deadline, part).await.map_err(|_| late())?;
         call.finish();
