@@ -50,10 +50,16 @@ impl RedisServer {
         ))
     }
 
-    /// The server's address.
+    /// The server's address as a URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.address())
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     fn answers(&self) -> bool {

@@ -1,0 +1,52 @@
+//! The project measured against what else there is; `cargo xtask bench` runs it.
+//!
+//! * `hits`: what a hit costs.
+//! * `contenders`: everybody who takes part, one file each.
+//! * `report`: what is printed and written.
+
+mod allocations;
+mod contenders;
+mod hits;
+mod options;
+mod origin;
+mod page;
+mod report;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use cache_benches::RedisServer;
+use options::{Options, Part};
+use tokio::runtime::{Builder, Runtime};
+
+fn main() -> ExitCode {
+    let done = Options::parse(std::env::args().skip(1))
+        .map_err(Into::into)
+        .and_then(|options| run(&options));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    let mut sections = Vec::new();
+    if options.includes(Part::Hits) {
+        let server = RedisServer::start()?;
+        let hits = runtime()?.block_on(hits::measure(options.hits(), &server))?;
+        sections.extend(hits::sections(&hits));
+    }
+    report::publish(&sections, &options.out())?;
+    Ok(())
+}
+
+/// Two threads run what is measured, whatever the machine has, so that reports can be compared.
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+}
