@@ -1,10 +1,12 @@
 //! The project measured against what else there is; `cargo xtask bench` runs it.
 //!
 //! * `hits`: what a hit costs.
+//! * `behaviour`: what happens when many callers miss, data change, types change, Redis goes.
 //! * `contenders`: everybody who takes part, one file each.
 //! * `report`: what is printed and written.
 
 mod allocations;
+mod behaviour;
 mod contenders;
 mod hits;
 mod options;
@@ -20,9 +22,13 @@ use options::{Options, Part};
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
-    let done = Options::parse(std::env::args().skip(1))
-        .map_err(Into::into)
-        .and_then(|options| run(&options));
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let done = match arguments.split_first() {
+        Some((word, rest)) if word == behaviour::WORKER => work(rest),
+        _ => Options::parse(arguments.into_iter())
+            .map_err(Into::into)
+            .and_then(|options| run(&options)),
+    };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -39,7 +45,19 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         let hits = runtime()?.block_on(hits::measure(options.hits(), &server))?;
         sections.extend(hits::sections(&hits));
     }
+    if options.includes(Part::Behaviour) {
+        let seen = runtime()?.block_on(behaviour::observe(options.behaviour()))?;
+        sections.push(behaviour::section(&seen));
+    }
     report::publish(&sections, &options.out())?;
+    Ok(())
+}
+
+fn work(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    let runtime = runtime()?;
+    runtime.block_on(behaviour::work(arguments))?;
+    // A contender may still be waiting for a Redis that does not come.
+    runtime.shutdown_background();
     Ok(())
 }
 

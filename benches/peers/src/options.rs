@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::hits;
+use crate::{behaviour, hits};
 
 pub const USAGE: &str = "\
 cargo xtask bench [--quick] [--only hits|behaviour|cost] [--rounds N] [--seconds S] [--out DIR]
@@ -65,10 +65,18 @@ impl Options {
     }
 
     pub fn hits(&self) -> hits::Plan {
-        let (rounds, seconds) = if self.quick { (2, 0.1) } else { (7, 0.5) };
+        let (rounds, seconds) = if self.quick { (3, 0.05) } else { (15, 0.2) };
         hits::Plan {
             rounds: self.rounds.unwrap_or(rounds).max(1),
             length: Duration::from_secs_f64(self.seconds.unwrap_or(seconds).clamp(0.01, 3600.0)),
+        }
+    }
+
+    pub fn behaviour(&self) -> behaviour::Plan {
+        let (outage, after) = if self.quick { (1, 2) } else { (3, 5) };
+        behaviour::Plan {
+            outage: Duration::from_secs(outage),
+            after: Duration::from_secs(after),
         }
     }
 

@@ -13,7 +13,10 @@ use super::Contender;
 use crate::origin::{self, Failure};
 use crate::page::Page;
 
-#[cached]
+/// The macro's default, the function's name, would do as well.
+const PREFIX: &str = "hitbox-page";
+
+#[cached(prefix = "hitbox-page")]
 async fn page(id: u64) -> Result<Page, Failure> {
     origin::load(id).await
 }
@@ -80,9 +83,8 @@ impl Contender for HitboxShared {
 
 /// There is no removal by arguments: this makes the key that the macro makes.
 async fn remove(backend: &RedisBackend, id: u64) -> Result<(), Failure> {
-    let path = concat!(module_path!(), "::page");
     let arguments = Args((Arg::new("id", id),));
-    let parts = FnExtractor::new(path).get(arguments).await;
+    let parts = FnExtractor::new(PREFIX).get(arguments).await;
     let (_, key) = parts.into_cache_key();
     backend.remove(&key).await.map(drop).map_err(Failure::of)
 }

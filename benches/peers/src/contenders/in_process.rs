@@ -82,6 +82,11 @@ mod memoized {
         load(id).await
     }
 
+    #[cached(max_size = 10_000, ttl_secs = 3600, sync_writes = "by_key")]
+    pub async fn by_key(id: u64) -> Result<Arc<Page>, Failure> {
+        load(id).await
+    }
+
     #[concurrent_cached]
     pub async fn sharded(id: u64) -> Result<Arc<Page>, Failure> {
         load(id).await
@@ -96,6 +101,23 @@ pub struct CachedUnbounded;
 
 /// `#[concurrent_cached]`: unbounded, in shards.
 pub struct CachedSharded;
+
+/// `#[cached(sync_writes = "by_key")]`: callers of one key wait for each other.
+pub struct CachedByKey;
+
+impl Contender for CachedByKey {
+    type Value = Arc<Page>;
+
+    async fn get(&self, id: u64) -> Result<Arc<Page>, Failure> {
+        memoized::by_key(id).await
+    }
+
+    async fn remove(&self, id: u64) -> Result<(), Failure> {
+        use cached::Cached as _;
+        let _previous = memoized::BY_KEY.write().await.cache_remove(&id);
+        Ok(())
+    }
+}
 
 impl Contender for CachedLruTtl {
     type Value = Arc<Page>;

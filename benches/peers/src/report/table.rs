@@ -6,6 +6,7 @@ pub struct Table {
     title: String,
     head: Vec<String>,
     rows: Vec<Vec<String>>,
+    notes: Vec<String>,
 }
 
 impl Table {
@@ -14,6 +15,7 @@ impl Table {
             title: title.into(),
             head: vec![String::new()],
             rows: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -30,6 +32,11 @@ impl Table {
         let cells = cells.into_iter().map(Into::into);
         self.rows
             .push([name.to_owned()].into_iter().chain(cells).collect());
+    }
+
+    /// Says something below the table.
+    pub fn note(&mut self, note: impl Into<String>) {
+        self.notes.push(note.into());
     }
 
     fn width(&self, column: usize) -> usize {
@@ -67,6 +74,12 @@ impl fmt::Display for Table {
             }
         }
         writeln!(f)?;
-        self.rows.iter().try_for_each(|row| line(f, row))
+        self.rows.iter().try_for_each(|row| line(f, row))?;
+        if !self.notes.is_empty() {
+            writeln!(f)?;
+        }
+        self.notes
+            .iter()
+            .try_for_each(|note| writeln!(f, "* {note}"))
     }
 }
