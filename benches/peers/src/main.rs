@@ -2,12 +2,14 @@
 //!
 //! * `hits`: what a hit costs.
 //! * `behaviour`: what happens when many callers miss, data change, types change, Redis goes.
+//! * `cost`: what an annotated function costs where it is compiled.
 //! * `contenders`: everybody who takes part, one file each.
 //! * `report`: what is printed and written.
 
 mod allocations;
 mod behaviour;
 mod contenders;
+mod cost;
 mod hits;
 mod options;
 mod origin;
@@ -48,6 +50,9 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     if options.includes(Part::Behaviour) {
         let seen = runtime()?.block_on(behaviour::observe(options.behaviour()))?;
         sections.push(behaviour::section(&seen));
+    }
+    if options.includes(Part::Cost) {
+        sections.extend(cost::sections(&cost::measure(options.cost())?));
     }
     report::publish(&sections, &options.out())?;
     Ok(())

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{behaviour, hits};
+use crate::{behaviour, cost, hits};
 
 pub const USAGE: &str = "\
 cargo xtask bench [--quick] [--only hits|behaviour|cost] [--rounds N] [--seconds S] [--out DIR]
@@ -77,6 +77,19 @@ impl Options {
         behaviour::Plan {
             outage: Duration::from_secs(outage),
             after: Duration::from_secs(after),
+        }
+    }
+
+    pub fn cost(&self) -> cost::Plan {
+        let (functions, types, builds) = if self.quick {
+            (20, 10, (1, 1))
+        } else {
+            (200, 50, (2, 3))
+        };
+        cost::Plan {
+            functions,
+            types,
+            builds,
         }
     }
 
