@@ -4,10 +4,11 @@
 //! * `behaviour`: what happens when many callers miss, data change, types change, Redis goes.
 //! * `cost`: what an annotated function costs where it is compiled.
 //! * `contenders`: everybody who takes part, one file each.
-//! * `report`: what is printed and written.
+//! * `report` and `chart`: what is printed and written.
 
 mod allocations;
 mod behaviour;
+mod chart;
 mod contenders;
 mod cost;
 mod hits;
@@ -54,7 +55,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     if options.includes(Part::Cost) {
         sections.extend(cost::sections(&cost::measure(options.cost())?));
     }
-    report::publish(&sections, &options.out())?;
+    report::publish(&sections, options.quick, &options.out())?;
     Ok(())
 }
 

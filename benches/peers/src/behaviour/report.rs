@@ -9,6 +9,8 @@ pub fn section(seen: &Seen) -> Section {
     let outage = nanoseconds(seen.plan.outage.as_nanos() as f64);
     Section {
         title: "When it matters".to_owned(),
+        text: String::new(),
+        charts: Vec::new(),
         tables: vec![
             stampedes(seen),
             races(seen),

@@ -4,6 +4,7 @@
 //! take turns in one process, in an order that rotates, and a round's rates are compared with the
 //! baseline's in the same round.
 
+mod chart;
 mod commands;
 mod entrants;
 mod report;

@@ -1,5 +1,6 @@
 //! What the report says of hits.
 
+use super::chart;
 use super::{CALLERS, COUNTED, Cell, Hits, Place, Row};
 use crate::report::{Section, Table, count, median, nanoseconds};
 
@@ -15,21 +16,27 @@ fn section(hits: &Hits) -> Section {
     };
     Section {
         title,
+        text: String::new(),
+        charts: chart::charts(hits),
         tables: vec![ratios(hits), rates(hits), latencies(hits), counts(hits)],
     }
 }
 
 fn ratios(hits: &Hits) -> Table {
     let mut table = Table::new("Calls per second as a ratio to the baseline, median of the rounds");
-    table.head(callers("ratio"));
+    table.head(callers());
     for row in &hits.rows {
-        let cells = ratios_of(hits, row).into_iter().map(|ratio| match ratio {
-            ratio if ratio < 0.01 => format!("{ratio:.4}"),
-            ratio => format!("{ratio:.2}"),
-        });
+        let cells = ratios_of(hits, row).into_iter().map(ratio);
         table.row(row.name, cells);
     }
     table
+}
+
+pub fn ratio(ratio: f64) -> String {
+    match ratio {
+        ..0.01 => format!("{ratio:.4}"),
+        _ => format!("{ratio:.2}"),
+    }
 }
 
 /// One for each number of callers; rounds are compared with the baseline's same round.
@@ -48,7 +55,7 @@ pub fn ratios_of(hits: &Hits, row: &Row) -> Vec<f64> {
 
 fn rates(hits: &Hits) -> Table {
     let mut table = Table::new("Calls per second: median (lowest to highest round)");
-    table.head(callers(""));
+    table.head(callers());
     for row in &hits.rows {
         table.row(row.name, row.cells.iter().map(rate));
     }
@@ -69,7 +76,7 @@ fn rate(cell: &Cell) -> String {
 
 fn latencies(hits: &Hits) -> Table {
     let mut table = Table::new("Latency: p50 / p99");
-    table.head(callers(""));
+    table.head(callers());
     for row in &hits.rows {
         let cells = row.cells.iter().map(|cell| {
             let at = |part| nanoseconds(cell.latencies.value_at_quantile(part) as f64);
@@ -102,9 +109,10 @@ fn counts(hits: &Hits) -> Table {
     table
 }
 
-fn callers(what: &'static str) -> impl Iterator<Item = String> {
-    CALLERS.into_iter().map(move |callers| match callers {
-        1 => format!("1 caller {what}"),
-        callers => format!("{callers} {what}"),
+/// The heads of columns and panels.
+pub fn callers() -> impl Iterator<Item = String> {
+    CALLERS.into_iter().map(|callers| match callers {
+        1 => "1 caller".to_owned(),
+        callers => format!("{callers} callers"),
     })
 }

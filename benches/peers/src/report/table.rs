@@ -64,7 +64,7 @@ impl fmt::Display for Table {
             }
             writeln!(f)
         };
-        writeln!(f, "{}:\n", self.title)?;
+        writeln!(f, "**{}**\n", self.title)?;
         line(f, &self.head)?;
         for (column, &width) in widths.iter().enumerate() {
             let dashes = "-".repeat(width);
@@ -80,6 +80,7 @@ impl fmt::Display for Table {
         }
         self.notes
             .iter()
-            .try_for_each(|note| writeln!(f, "* {note}"))
+            .try_for_each(|note| writeln!(f, "* {note}"))?;
+        writeln!(f)
     }
 }
