@@ -109,7 +109,9 @@ impl RedisServer {
     fn signal(&self, signal: &str) -> io::Result<()> {
         let process = self.process.as_ref().map(Child::id);
         let id = process.ok_or_else(|| io::Error::other("the server is not running"))?;
-        let status = Command::new("kill").args([signal, &id.to_string()]).status()?;
+        let status = Command::new("kill")
+            .args([signal, &id.to_string()])
+            .status()?;
         if status.success() {
             Ok(())
         } else {

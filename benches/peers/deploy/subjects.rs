@@ -64,7 +64,8 @@ where
         .ttl(Duration::from_secs(3600));
     match store.build().await {
         Ok(store) => store,
-        Err(error) => std::panic::panic_any(error.to_string()),
+        #[expect(clippy::panic, reason = "the macro takes a store and no error")]
+        Err(error) => panic!("{error}"),
     }
 }
 
@@ -103,7 +104,7 @@ macro_rules! function {
             }
 
             #[cached::macros::concurrent_cached(
-                ty = "AsyncRedisCache<u64, TYPE>",
+                ty = "AsyncRedisCache<u64, Value>",
                 create = { store($create).await },
                 map_error = |error| Failure::of(error)
             )]
@@ -111,7 +112,7 @@ macro_rules! function {
                 let _ = id;
                 load($type::LOADED)
             }
-            type TYPE = $type;
+            type Value = $type;
 
             #[hitbox_fn::cached(prefix = $create)]
             pub async fn hitbox(id: u64) -> Result<$type, Failure> {

@@ -69,6 +69,15 @@ fn draw_panel(
     let longest = panel.bars.iter().map(|bar| bar.label.chars().count()).max();
     let room = width - 8.0 - CHARACTER * longest.unwrap_or(0) as f64;
     let place = |value: f64| left + room * extent.part(panel, value);
+    if let Some(reference) = panel.reference {
+        line(
+            svg,
+            place(reference),
+            (HEAD - 4.0, bottom),
+            theme.faint,
+            "stroke-dasharray=\"3 3\"",
+        );
+    }
     for (number, (bar, row)) in panel.bars.iter().zip(&chart.rows).enumerate() {
         let color = if row.is_ours {
             theme.ours
@@ -96,15 +105,6 @@ fn draw_panel(
             theme.text,
             style,
             &bar.label,
-        );
-    }
-    if let Some(reference) = panel.reference {
-        line(
-            svg,
-            place(reference),
-            (HEAD - 4.0, bottom),
-            theme.faint,
-            "stroke-dasharray=\"3 3\"",
         );
     }
 }

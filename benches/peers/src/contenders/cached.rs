@@ -25,14 +25,15 @@ async fn store(prefix: &str, managed: bool) -> Store {
         .ttl(Duration::from_secs(3600));
     match store.build().await {
         Ok(store) => store,
-        Err(error) => std::panic::panic_any(error.to_string()),
+        #[expect(clippy::panic, reason = "the macro takes a store and no error")]
+        Err(error) => panic!("{error}"),
     }
 }
 
 #[concurrent_cached(
     ty = "AsyncRedisCache<u64, Page>",
     create = { store("page", false).await },
-    map_error = |error| Failure::of(error)
+    map_error = |error| Failure(error.to_string())
 )]
 async fn page(id: u64) -> Result<Page, Failure> {
     origin::load(id).await
@@ -41,7 +42,7 @@ async fn page(id: u64) -> Result<Page, Failure> {
 #[concurrent_cached(
     ty = "AsyncRedisCache<u64, Page>",
     create = { store("managed", true).await },
-    map_error = |error| Failure::of(error)
+    map_error = |error| Failure(error.to_string())
 )]
 async fn managed_page(id: u64) -> Result<Page, Failure> {
     origin::load(id).await
