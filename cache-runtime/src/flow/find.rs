@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::Engine;
 use super::get_or_load::{Flow, HandedOut, Stage, Step};
 use super::leased::{Asked, LONGEST, Leased};
 use super::sight::Sight;
-use super::{Boxed, Engine};
+use crate::boxed::Boxed;
 use crate::envelope::Rejected;
 use crate::error::StoreErrorKind;
 use crate::lease::{Acquire, Acquired, LeaseKind, Token};

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::leased::Leased;
 use super::sight::Seen;
-use super::{Boxed, Budget, Engine};
+use super::{Budget, Engine};
+use crate::boxed::Boxed;
 use crate::call::{Control, Loading, Mode, Run};
 use crate::lease::Token;
 use crate::observe::{Bypass, Event, NotStored, Outcome, SiteStats};

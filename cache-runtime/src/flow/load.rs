@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::Engine;
 use super::get_or_load::{Flow, HandedOut};
 use super::leased::Leased;
-use super::{Boxed, Engine};
+use crate::boxed::Boxed;
 use crate::call::{Loading, Run};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::key::Key;

@@ -15,13 +15,6 @@ mod load;
 mod sight;
 mod wait;
 
-use std::pin::Pin;
-
-/// A step that a hit does not take. Boxed, so that the future of a call is not as large as the
-/// longest story, and behind `dyn`, so that it is compiled with this crate: the code of an `async fn`
-/// is otherwise made where it is awaited, in every crate that has annotated functions.
-pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
 pub(crate) use budget::Budget;
 pub(crate) use engine::{Engine, Target};
 pub(crate) use get_or_load::{Call, Flow, Step};

@@ -12,9 +12,10 @@ use tokio::runtime::Handle;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::Engine;
 use super::get_or_load::{Flow, HandedOut, Stage, Step};
 use super::sight::Sight;
-use super::{Boxed, Engine};
+use crate::boxed::Boxed;
 use crate::error::StoreErrorKind;
 use crate::lease::Token;
 use crate::observe::{Event, NotStored, Outcome};
