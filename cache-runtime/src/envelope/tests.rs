@@ -50,7 +50,7 @@ fn golden_bytes_of_format_1() {
     let bytes = sealed(&[[9; 16]], b"\x81\xa2id\x2a");
     assert_eq!(&bytes[..], golden);
     let opened = open(&bytes, KEY, identity()).unwrap();
-    assert_eq!(&opened.payload[..], b"\x81\xa2id\x2a");
+    assert_eq!(opened.payload, b"\x81\xa2id\x2a");
     assert_eq!(opened.generations, [[9; 16]]);
     assert_eq!(opened.meta, meta());
 }
@@ -232,7 +232,7 @@ proptest! {
         tag(&mut buffer, &generations);
         let bytes = seal(buffer, &key, identity, &meta);
         let opened = open(&bytes, &key, identity).unwrap();
-        prop_assert_eq!(&opened.payload[..], &payload[..]);
+        prop_assert_eq!(opened.payload, &payload[..]);
         prop_assert_eq!(opened.generations, generations);
         prop_assert_eq!(opened.meta, meta);
     }
@@ -279,7 +279,7 @@ proptest! {
                 Err(_) => prop_assert!(!lease && !created, "bit {}", bit),
                 Ok(opened) => {
                     prop_assert!(lease || created, "bit {}", bit);
-                    prop_assert_eq!(&opened.payload[..], &payload[..]);
+                    prop_assert_eq!(opened.payload, &payload[..]);
                     prop_assert_eq!(&opened.generations, &generations);
                     let created_ms = opened.meta.created_ms;
                     prop_assert_eq!(created_ms != meta().created_ms, created);

@@ -50,6 +50,7 @@
 
 mod argument;
 mod checked;
+mod drive;
 mod owned;
 mod plan;
 mod probe;

@@ -40,6 +40,7 @@ use super::{
     script::Script,
 };
 use crate::{
+    boxed::Boxed,
     error::{StoreError, StoreErrorKind},
     key::Key,
     resilience::Breaker,
@@ -247,15 +248,30 @@ impl Lane {
         deadline: Instant,
     ) -> Result<Found, Failure> {
         self.admit()?;
-        // What most calls do not need is boxed: the future is moved about before it starts.
         let wire = match self.ready() {
             Some(wire) => wire,
-            None => Box::pin(self.by(deadline, async { Ok(self.wire().await?) })).await?,
+            None => self.connected(deadline).await?,
         };
         match wire.reads.alone() {
-            Some(_alone) => Box::pin(self.by(deadline, self.shared.read(&wire, key, tags))).await,
+            Some(_alone) => self.read(&wire, key, tags, deadline).await,
             None => self.join(&wire, key, tags, deadline).await,
         }
+    }
+
+    /// The connection, once there is one.
+    fn connected(&self, deadline: Instant) -> Boxed<'_, Result<Arc<Wire>, Failure>> {
+        Box::pin(self.by(deadline, async { Ok(self.wire().await?) }))
+    }
+
+    /// Reads by oneself.
+    fn read<'a>(
+        &'a self,
+        wire: &'a Wire,
+        key: &'a Key,
+        tags: &'a [Key],
+        deadline: Instant,
+    ) -> Boxed<'a, Result<Found, Failure>> {
+        Box::pin(self.by(deadline, self.shared.read(wire, key, tags)))
     }
 
     /// Reads a key and its tags, and asks to be told of the next change of the key: one `GET` or
@@ -349,17 +365,19 @@ impl Lane {
             ticket,
         };
         if opens {
-            let carrier = Carrier::new(Arc::clone(&self.shared), Arc::clone(wire));
-            wire.runtime.spawn(carrier.run());
+            self.carry(wire);
         }
         // The carrier keeps the time, but its runtime may not be driven while this one is.
         match Handle::try_current() {
-            Ok(runtime) if runtime.id() != wire.runtime.id() => {
-                let ticket = timeout_at(deadline, Pin::new(&mut waiting.ticket));
-                Box::pin(ticket).await.unwrap_or_else(|_| Err(late()))
-            }
+            Ok(runtime) if runtime.id() != wire.runtime.id() => waiting.by(deadline).await,
             _ => Pin::new(&mut waiting.ticket).await,
         }
+    }
+
+    /// Has the batch sent that was just opened.
+    fn carry(&self, wire: &Arc<Wire>) {
+        let carrier = Carrier::new(Arc::clone(&self.shared), Arc::clone(wire));
+        wire.runtime.spawn(carrier.run());
     }
 
     async fn read_watched(
@@ -715,6 +733,14 @@ fn refuses_many(failure: &Failure) -> bool {
 struct Waiting<'a> {
     shared: &'a Shared,
     ticket: Ticket<'a>,
+}
+
+impl Waiting<'_> {
+    /// The reply, if it comes by the deadline.
+    fn by(&mut self, deadline: Instant) -> Boxed<'_, Result<Found, Failure>> {
+        let ticket = timeout_at(deadline, Pin::new(&mut self.ticket));
+        Box::pin(async { ticket.await.unwrap_or_else(|_| Err(late())) })
+    }
 }
 
 impl Drop for Waiting<'_> {
