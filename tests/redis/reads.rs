@@ -383,9 +383,10 @@ mod leaving {
 mod failing {
     use super::*;
 
-    /// Each caller's read is sent a second time on the next connection.
+    /// Each caller's read is sent a second time on the next connection. However many commands a
+    /// connection takes with it, it is one connection that failed.
     #[tokio::test]
-    async fn a_batch_on_a_broken_connection_is_read_again() {
+    async fn reads_on_a_broken_connection_are_read_again() {
         let server = RedisServer::start_with(&["--enable-debug-command", "yes"]).await;
         let store = store_with_lanes(&server.url(), 1);
         let keys = keys(50);
@@ -400,9 +401,19 @@ mod failing {
             commands.exec_async(&mut connection).await.unwrap();
         });
         sleep(Duration::from_millis(20)).await;
+        let writes: Vec<_> = (0..10)
+            .map(|n| {
+                let store = store.clone();
+                tokio::spawn(async move { store.put(&key(100 + n), value(), MINUTE).await })
+            })
+            .collect();
         let reads = read_all(&store, &keys);
         within("the kill", kill).await.unwrap();
         served(reads, &keys).await;
+        for write in writes {
+            let error = within("a write", write).await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+        }
     }
 
     #[tokio::test]

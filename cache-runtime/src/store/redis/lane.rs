@@ -107,6 +107,8 @@ pub(super) struct Wire {
     /// Whether the server tells of changes to keys that were read with the wish to know.
     pub(super) tracking: bool,
     pub(super) reads: Reads,
+    /// Some command was under way when it broke. The others say nothing more about the link.
+    lost: AtomicBool,
     /// The server refuses `MGET`: to this user, or of keys in different slots.
     apart: AtomicBool,
     /// Where the connection lives, and what waits for its replies should end with it.
@@ -121,6 +123,7 @@ impl Wire {
             number,
             tracking,
             reads: Reads::new(),
+            lost: AtomicBool::new(false),
             apart: AtomicBool::new(false),
             runtime: Handle::current(),
         }
@@ -613,7 +616,9 @@ impl Shared {
         if lost {
             self.lose(wire.number);
         }
-        self.failed(error.clone());
+        if !lost || !wire.lost.swap(true, Ordering::Relaxed) {
+            self.failed(error.clone());
+        }
         Err(Failure { error, lost })
     }
 

@@ -216,7 +216,10 @@ impl Reads {
             return;
         }
         let before = self.typical_bytes.load(Ordering::Relaxed);
-        let now = before - before / 4 + bytes / keys / 4;
+        let now = match before {
+            0 => bytes / keys,
+            before => before - before / 4 + bytes / keys / 4,
+        };
         if now != before {
             self.typical_bytes.store(now, Ordering::Relaxed);
         }
