@@ -74,6 +74,9 @@ mod agreement;
 #[path = "redis/leases.rs"]
 mod leases;
 
+#[path = "redis/reads.rs"]
+mod reads;
+
 mod commands {
     use super::*;
 
@@ -451,7 +454,7 @@ mod faults {
                 }
             }
         }
-        // Three in a row on each of two lanes at the very most.
+        // Three in a row on each lane at the very most.
         assert!((1..=6).contains(&cut_off), "{cut_off} cut off");
         assert_eq!(at_once + cut_off, 200);
 
@@ -625,7 +628,8 @@ mod faults {
     #[tokio::test]
     async fn an_idle_connection_that_ends_is_replaced_without_a_call() {
         let server = RedisServer::start().await;
-        let store = store_on(&server.url());
+        let config = RedisConfig::parse(&server.url()).unwrap();
+        let store = RedisStore::new(&config.with_lanes(2).unwrap()).unwrap();
         store.ping().await.unwrap();
         let before = client_ids(&server, "ping").await;
         assert_eq!(before.len(), 2);

@@ -9,7 +9,7 @@ use std::{env, io, thread};
 /// A `redis-server` on a free port that keeps nothing and ends with this value.
 #[derive(Debug)]
 pub struct RedisServer {
-    process: Child,
+    process: Option<Child>,
     port: u16,
 }
 
@@ -20,29 +20,46 @@ impl RedisServer {
     ///
     /// If `redis-server` is not there or does not answer within five seconds.
     pub fn start() -> io::Result<Self> {
+        let mut server = Self::absent()?;
+        server.restart()?;
+        Ok(server)
+    }
+
+    /// A server that is not there yet: its port is free.
+    ///
+    /// # Errors
+    ///
+    /// If there is no free port.
+    pub fn absent() -> io::Result<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();
+        Ok(Self {
+            process: None,
+            port,
+        })
+    }
+
+    /// Starts the server, empty, where it was before, and waits until it answers.
+    ///
+    /// # Errors
+    ///
+    /// If it does not answer within five seconds.
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.kill();
+        let port = self.port.to_string();
         let process = Command::new("redis-server")
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ])
+            .args(["--port", &port, "--bind", "127.0.0.1"])
+            .args(["--save", "", "--appendonly", "no"])
             .current_dir(env::temp_dir())
             .stdout(Stdio::null())
             .spawn()?;
-        let server = Self { process, port };
-        for _ in 0..500 {
-            if server.answers() {
-                return Ok(server);
+        self.process = Some(process);
+        for _ in 0..5000 {
+            if self.answers() {
+                return Ok(());
             }
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(1));
         }
         Err(io::Error::new(
             io::ErrorKind::TimedOut,
@@ -50,10 +67,56 @@ impl RedisServer {
         ))
     }
 
-    /// The server's address.
+    /// Ends the server without a warning.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // Nothing can be done about a server that is gone already.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// Stops the server where it is: its connections stay open, and nobody answers.
+    ///
+    /// # Errors
+    ///
+    /// If there is no program `kill`, or no server.
+    pub fn pause(&self) -> io::Result<()> {
+        self.signal("-STOP")
+    }
+
+    /// Lets a paused server go on.
+    ///
+    /// # Errors
+    ///
+    /// If there is no program `kill`, or no server.
+    pub fn resume(&self) -> io::Result<()> {
+        self.signal("-CONT")
+    }
+
+    /// The server's address as a URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.address())
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn signal(&self, signal: &str) -> io::Result<()> {
+        let process = self.process.as_ref().map(Child::id);
+        let id = process.ok_or_else(|| io::Error::other("the server is not running"))?;
+        let status = Command::new("kill")
+            .args([signal, &id.to_string()])
+            .status()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!("`kill {signal}` failed")))
+        }
     }
 
     fn answers(&self) -> bool {
@@ -70,8 +133,6 @@ impl RedisServer {
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        // Nothing can be done about a server that is gone already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.kill();
     }
 }

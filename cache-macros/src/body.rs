@@ -11,13 +11,13 @@ use crate::signature::generated_at;
 ///
 /// Nothing but an earlier `return` tells such a block its type, hence the one that never runs.
 ///
-/// `before` are statements that the body finds done.
+/// `before` are statements that the body finds done. `__cache` is in scope.
 pub(crate) fn future(block: &Group, output: &Type, before: Option<TokenStream>) -> TokenStream {
     let block = generated_braces(block);
     quote_spanned! {Span::mixed_site()=>
         async move {
             #before
-            if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<#output> {
+            if let __cache::Some(typed) = __cache::nothing::<#output>() {
                 return typed;
             }
             #block

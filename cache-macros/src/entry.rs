@@ -51,7 +51,6 @@ pub(crate) fn signature(entry: &Entry, function: &Function, runtime: &TokenStrea
     quote_spanned! {Span::mixed_site()=>
         #(#attrs)*
         #[doc = #doc]
-        #[must_use = "an entry does nothing until one of its methods is called"]
         #vis fn #name #generics (#inputs) -> #runtime::Entry<#output> #where_clause
     }
 }

@@ -111,24 +111,34 @@ impl Expansion<'_> {
                 (signature.clone(), call)
             }
         };
+        let site = self.site();
+        // A statement of its own: what the user's expressions borrow or lock ends with it.
         let contents = quote_spanned! {span=>
+            #site
             let plan = #plan;
             #call
         };
         quote! { #(#attrs)* #vis #signature { #inner_attrs #contents } }
     }
 
-    /// The chain that says where the value is kept and for how long, without a load.
-    fn plan(&self, output: TokenStream, last: TokenStream) -> TokenStream {
-        let Self {
-            cached, runtime, ..
-        } = self;
+    /// What the plan names. The body sees these names, hence the underscores.
+    fn site(&self) -> TokenStream {
+        let runtime = self.runtime;
         let name = self.function.signature.ident.unraw().to_string();
-        let template = match &cached.key {
+        let template = match &self.cached.key {
             Key::Template(template) => template.literal().value(),
             Key::Default(_) => String::new(),
         };
-        let shape = shape(&cached.output, &output);
+        quote_spanned! {Span::mixed_site()=>
+            use #runtime::__private as __cache;
+            static __SITE: __cache::Site = __cache::Site::new(#name, #template);
+        }
+    }
+
+    /// The chain that says where the value is kept and for how long, without a load.
+    fn plan(&self, output: TokenStream, last: TokenStream) -> TokenStream {
+        let cached = self.cached;
+        let plan = probed(&cached.output, &output);
         let cache = cached.cache.as_ref().map(by_reference);
         let key = self.key();
         let tags = &cached.tags;
@@ -147,19 +157,13 @@ impl Expansion<'_> {
             .codec
             .as_ref()
             .map(|Setting { name, value }| quote!(.#name::<#value>()));
-        // A block, so that the body does not see these names; the user's expressions do, hence the underscores.
         quote_spanned! {Span::mixed_site()=>
-            {
-                use #runtime::__private::{self as __cache, Returns as _};
-                static __SITE: __cache::Site =
-                    __cache::Site::new(#name, #template);
-                #shape.plan(&__SITE, &|| ())
-                    #cache
-                    .key(|key| #key)
-                    #(.tag(|key| key #tags))*
-                    #ttl #none_ttl #while_revalidate #if_error #cache_if #codec
-                    #last
-            }
+            #plan
+                #cache
+                .key(|key| #key)
+                #(.tag(|key| key #tags))*
+                #ttl #none_ttl #while_revalidate #if_error #cache_if #codec
+                #last
         }
     }
 
@@ -246,8 +250,8 @@ impl Expansion<'_> {
             output,
             quote_spanned!(Span::mixed_site()=> #policy .entry()),
         );
-        // Already a block.
-        quote!(#signature #plan)
+        let site = self.site();
+        quote!(#signature { #site #plan })
     }
 }
 
@@ -308,11 +312,11 @@ fn may_be_generic(path: &ExprPath) -> bool {
     path.qself.is_some() || through_type || has_arguments
 }
 
-/// What the function returns, found out by type.
+/// The plan for what the function returns, found out by type.
 ///
 /// A value that cannot be cached is reported here, so this claims to be in the place of the type: of `T` where that is
 /// spelled `Result<T, _>`.
-fn shape(written: &Type, output: &TokenStream) -> TokenStream {
+fn probed(written: &Type, output: &TokenStream) -> TokenStream {
     let value = match written {
         Type::Path(path) => path
             .path
@@ -331,7 +335,7 @@ fn shape(written: &Type, output: &TokenStream) -> TokenStream {
         .into_iter()
         .next()
         .map_or_else(Span::mixed_site, |first| first.span());
-    quote_spanned!(span=> __cache::Probe::<#output>::new().shape())
+    quote_spanned!(span=> __cache::Probe::<#output>::new().plan(&__SITE, &|| ()))
 }
 
 /// Stands in after an error, so that callers of the entry do not report its absence as well.

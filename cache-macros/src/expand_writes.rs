@@ -78,10 +78,11 @@ impl Expansion<'_> {
             .items()
             .map(|(entry, item)| self.on_success(&entry, item, &ret));
         let contents = quote_spanned! {span=>
-            let mut write = #runtime::__private::Write::#new() #only_ok #cache;
+            use #runtime::__private as __cache;
+            let mut write = __cache::Write::#new() #only_ok #cache;
             #(#before)*
             let output = write.run(#future).await;
-            if let Some(#ret) = #runtime::__private::Success::<#output>::new().of(&output) {
+            if let __cache::Some(#ret) = __cache::Success::<#output>::new().of(&output) {
                 #(#on_success)*
                 write.succeeded().await;
             } else {

@@ -335,7 +335,10 @@ impl Builder {
         self
     }
 
-    /// How many multiplexed Redis connections the calls share. Default: 2.
+    /// How many multiplexed Redis connections the calls share. Default: 1.
+    ///
+    /// Reads that wait on one connection at the same moment share a command, so one carries more
+    /// than several. More keep small values from queueing behind large ones.
     pub fn lanes(mut self, lanes: usize) -> Self {
         self.lanes = Some(lanes);
         self

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -262,40 +263,29 @@ impl fmt::Debug for Run {
 }
 
 impl Run {
-    /// The origin, run so that calls inside it can tell.
-    pub(crate) fn of<F: Future>(self, origin: F) -> Origin<F> {
-        Origin {
-            origin,
-            loading: self.loading,
-            upkeep: self.upkeep,
-        }
+    /// Runs the origin to its end.
+    pub(crate) async fn of<R>(
+        mut self,
+        mut origin: Pin<&mut (dyn Future<Output = R> + Send)>,
+    ) -> R {
+        poll_fn(|context| self.poll(origin.as_mut(), context)).await
     }
-}
 
-pin_project! {
-    /// An origin that is being run for an entry.
-    pub(crate) struct Origin<F> {
-        #[pin]
-        origin: F,
-        loading: Loading,
-        upkeep: Option<Upkeep>,
-    }
-}
-
-impl<F: Future> Future for Origin<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let this = self.project();
-        let restore = Restore::new(&LOADING, Some(this.loading.clone()));
-        if let Poll::Ready(output) = this.origin.poll(context) {
+    /// Polls the origin so that calls inside it can tell, then what is done beside it.
+    pub(crate) fn poll<R>(
+        &mut self,
+        origin: Pin<&mut (impl Future<Output = R> + ?Sized)>,
+        context: &mut Context<'_>,
+    ) -> Poll<R> {
+        let restore = Restore::new(&LOADING, Some(self.loading.clone()));
+        if let Poll::Ready(output) = origin.poll(context) {
             return Poll::Ready(output);
         }
         drop(restore);
-        if let Some(upkeep) = this.upkeep
+        if let Some(upkeep) = &mut self.upkeep
             && upkeep.as_mut().poll(context).is_ready()
         {
-            *this.upkeep = None;
+            self.upkeep = None;
         }
         Poll::Pending
     }

@@ -65,6 +65,7 @@
 //!
 //! [`Cache`] ties them together.
 
+mod boxed;
 mod broken;
 mod cache;
 mod call;

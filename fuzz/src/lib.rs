@@ -101,7 +101,7 @@ pub fn decide_leases(data: &[u8]) {
                 panic!("a refresh is refused: {forced:?}")
             };
             assert!(store.fill(&key, &grant, &value, MINUTE).expect("there is room"));
-            assert_eq!(lease(&store.get(&key).expect("filled")), None);
+            assert_eq!(lease(&store.look_up(&key, &[]).envelope.expect("filled")), None);
             put();
             let intent = store.intend(&key, &request(None, false));
             assert!(store.commit(&key, &intent.expect("there is room"), &value, MINUTE));

@@ -1,18 +1,13 @@
 async fn get_user(db: &Db, id: u64) -> Result<User, DbError> {
-    let plan = {
-        use ::cache_runtime::__private::{self as __cache, Returns as _};
-        static __SITE: __cache::Site = __cache::Site::new("get_user", "user:{id}");
-        __cache::Probe::<Result<User, DbError>>::new()
-            .shape()
-            .plan(&__SITE, &|| ())
-            .key(|key| key.text("user:").field(::core::format_args!("{}", id)))
-            .ttl(::core::time::Duration::new(300, 0))
-            .share_errors(__cache::Errors::<Result<User, DbError>>::new().sharing())
-    };
+    use ::cache_runtime::__private as __cache;
+    static __SITE: __cache::Site = __cache::Site::new("get_user", "user:{id}");
+    let plan = __cache::Probe::<Result<User, DbError>>::new()
+        .plan(&__SITE, &|| ())
+        .key(|key| key.text("user:").field(::core::format_args!("{}", id)))
+        .ttl(::core::time::Duration::new(300, 0))
+        .share_errors(__cache::Errors::<Result<User, DbError>>::new().sharing());
     plan.get_or_load(async move {
-            if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<
-                Result<User, DbError>,
-            > {
+            if let __cache::Some(typed) = __cache::nothing::<Result<User, DbError>>() {
                 return typed;
             }
             { db.query(id).await }
@@ -20,12 +15,10 @@ async fn get_user(db: &Db, id: u64) -> Result<User, DbError> {
         .await
 }
 /// The entry of `get_user` for these arguments: reads, stores and invalidates its value without calling it.
-#[must_use = "an entry does nothing until one of its methods is called"]
 fn get_user_entry(id: u64) -> ::cache_runtime::Entry<Result<User, DbError>> {
-    use ::cache_runtime::__private::{self as __cache, Returns as _};
+    use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("get_user", "user:{id}");
     __cache::Probe::<Result<User, DbError>>::new()
-        .shape()
         .plan(&__SITE, &|| ())
         .key(|key| key.text("user:").field(::core::format_args!("{}", id)))
         .ttl(::core::time::Duration::new(300, 0))

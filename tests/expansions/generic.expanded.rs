@@ -4,29 +4,26 @@ async fn load<T: Table, const PAGE: usize>(
 where
     T::Row: Serialize + DeserializeOwned + 'static,
 {
-    let plan = {
-        use ::cache_runtime::__private::{self as __cache, Returns as _};
-        static __SITE: __cache::Site = __cache::Site::new("load", "");
-        __cache::Probe::<Result<Vec<T::Row>, DbError>>::new()
-            .shape()
-            .plan(&__SITE, &|| ())
-            .key(|key| {
-                let key = key
-                    .path(
-                        ::core::any::type_name_of_val(
-                            &(::core::marker::PhantomData::<(*const T,)>, &id),
-                        ),
-                    );
-                let key = __cache::Arg::new(&PAGE).render(key);
-                let key = __cache::Arg::new(&id).render(key);
-                key
-            })
-            .ttl(::core::time::Duration::new(60, 0))
-    };
+    use ::cache_runtime::__private as __cache;
+    static __SITE: __cache::Site = __cache::Site::new("load", "");
+    let plan = __cache::Probe::<Result<Vec<T::Row>, DbError>>::new()
+        .plan(&__SITE, &|| ())
+        .key(|key| {
+            let key = key
+                .path(
+                    ::core::any::type_name_of_val(
+                        &(::core::marker::PhantomData::<(*const T,)>, &id),
+                    ),
+                );
+            let key = __cache::Arg::new(&PAGE).render(key);
+            let key = __cache::Arg::new(&id).render(key);
+            key
+        })
+        .ttl(::core::time::Duration::new(60, 0));
     plan.get_or_load(async move {
-            if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<
+            if let __cache::Some(typed) = __cache::nothing::<
                 Result<Vec<T::Row>, DbError>,
-            > {
+            >() {
                 return typed;
             }
             { T::load::<PAGE>(id.into()).await }
@@ -34,17 +31,15 @@ where
         .await
 }
 /// The entry of `load` for these arguments: reads, stores and invalidates its value without calling it.
-#[must_use = "an entry does nothing until one of its methods is called"]
 fn load_entry<T: Table, const PAGE: usize>(
     id: impl Into<u64> + Serialize,
 ) -> ::cache_runtime::Entry<Result<Vec<T::Row>, DbError>>
 where
     T::Row: Serialize + DeserializeOwned + 'static,
 {
-    use ::cache_runtime::__private::{self as __cache, Returns as _};
+    use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("load", "");
     __cache::Probe::<Result<Vec<T::Row>, DbError>>::new()
-        .shape()
         .plan(&__SITE, &|| ())
         .key(|key| {
             let key = key

@@ -1,5 +1,6 @@
 pub async fn delete_user(&self, id: u64, org: OrgId) -> Result<(), DbError> {
-    let mut write = ::cache_runtime::__private::Write::new().only_ok();
+    use ::cache_runtime::__private as __cache;
+    let mut write = __cache::Write::new().only_ok();
     let entry_0 = write.entry(|| get_user_entry(::core::clone::Clone::clone(&id)));
     write.target(&entry_0);
     let entry_1 = write
@@ -8,15 +9,13 @@ pub async fn delete_user(&self, id: u64, org: OrgId) -> Result<(), DbError> {
     write.tag(|key| key.text("org:").field(::core::format_args!("{}", org)));
     let output = write
         .run(async move {
-            if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<
-                Result<(), DbError>,
-            > {
+            if let __cache::Some(typed) = __cache::nothing::<Result<(), DbError>>() {
                 return typed;
             }
             { self.db.delete(id, org).await }
         })
         .await;
-    if let Some(_ret) = ::cache_runtime::__private::Success::<Result<(), DbError>>::new()
+    if let __cache::Some(_ret) = __cache::Success::<Result<(), DbError>>::new()
         .of(&output)
     {
         write.succeeded().await;

@@ -1,29 +1,24 @@
 async fn route(Leg { from, mut to, .. }: Leg) -> Option<Route> {
-    let plan = {
-        use ::cache_runtime::__private::{self as __cache, Returns as _};
-        static __SITE: __cache::Site = __cache::Site::new(
-            "route",
-            "route:{from.lat}:{from.lon}:{to:?}",
-        );
-        __cache::Probe::<Option<Route>>::new()
-            .shape()
-            .plan(&__SITE, &|| ())
-            .key(|key| {
-                key
-                    .text("route:")
-                    .field(::core::format_args!("{}", from.lat))
-                    .text(":")
-                    .field(::core::format_args!("{}", from.lon))
-                    .text(":")
-                    .field(::core::format_args!("{:?}", to))
-            })
-            .ttl(::core::time::Duration::new(60, 0))
-            .share_errors(__cache::Errors::<Option<Route>>::new().sharing())
-    };
+    use ::cache_runtime::__private as __cache;
+    static __SITE: __cache::Site = __cache::Site::new(
+        "route",
+        "route:{from.lat}:{from.lon}:{to:?}",
+    );
+    let plan = __cache::Probe::<Option<Route>>::new()
+        .plan(&__SITE, &|| ())
+        .key(|key| {
+            key
+                .text("route:")
+                .field(::core::format_args!("{}", from.lat))
+                .text(":")
+                .field(::core::format_args!("{}", from.lon))
+                .text(":")
+                .field(::core::format_args!("{:?}", to))
+        })
+        .ttl(::core::time::Duration::new(60, 0))
+        .share_errors(__cache::Errors::<Option<Route>>::new().sharing());
     plan.get_or_load(async move {
-            if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<
-                Option<Route>,
-            > {
+            if let __cache::Some(typed) = __cache::nothing::<Option<Route>>() {
                 return typed;
             }
             {
@@ -34,15 +29,13 @@ async fn route(Leg { from, mut to, .. }: Leg) -> Option<Route> {
         .await
 }
 /// The entry of `route` for these arguments: reads, stores and invalidates its value without calling it.
-#[must_use = "an entry does nothing until one of its methods is called"]
 fn route_entry(Leg { from, to, .. }: Leg) -> ::cache_runtime::Entry<Option<Route>> {
-    use ::cache_runtime::__private::{self as __cache, Returns as _};
+    use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new(
         "route",
         "route:{from.lat}:{from.lon}:{to:?}",
     );
     __cache::Probe::<Option<Route>>::new()
-        .shape()
         .plan(&__SITE, &|| ())
         .key(|key| {
             key

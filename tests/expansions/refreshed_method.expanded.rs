@@ -3,29 +3,26 @@ pub(crate) async fn price(
     id: ProductId,
     currency: &str,
 ) -> Result<Money, PriceError> {
-    let plan = {
-        use ::cache_runtime::__private::{self as __cache, Returns as _};
-        static __SITE: __cache::Site = __cache::Site::new(
-            "price",
-            "{self.tenant}:price:{id}:{currency}",
-        );
-        __cache::Probe::<Result<Money, PriceError>>::new()
-            .shape()
-            .plan(&__SITE, &|| ())
-            .cache(&(self.cache))
-            .key(|key| {
-                key
-                    .field(::core::format_args!("{}", self.tenant))
-                    .text(":price:")
-                    .field(::core::format_args!("{}", id))
-                    .text(":")
-                    .field(::core::format_args!("{}", currency))
-            })
-            .ttl(self.ttl)
-            .stale_while_revalidate(self.stale)
-            .stale_if_error(::core::time::Duration::new(3600, 0))
-            .share_errors(__cache::Errors::<Result<Money, PriceError>>::new().sharing())
-    };
+    use ::cache_runtime::__private as __cache;
+    static __SITE: __cache::Site = __cache::Site::new(
+        "price",
+        "{self.tenant}:price:{id}:{currency}",
+    );
+    let plan = __cache::Probe::<Result<Money, PriceError>>::new()
+        .plan(&__SITE, &|| ())
+        .cache(&(self.cache))
+        .key(|key| {
+            key
+                .field(::core::format_args!("{}", self.tenant))
+                .text(":price:")
+                .field(::core::format_args!("{}", id))
+                .text(":")
+                .field(::core::format_args!("{}", currency))
+        })
+        .ttl(self.ttl)
+        .stale_while_revalidate(self.stale)
+        .stale_if_error(::core::time::Duration::new(3600, 0))
+        .share_errors(__cache::Errors::<Result<Money, PriceError>>::new().sharing());
     plan.get_or_refresh(move || {
             let __self = ::cache_runtime::__private::Own::new(&self).own();
             let id = ::cache_runtime::__private::Own::new(&id).own();
@@ -37,9 +34,9 @@ pub(crate) async fn price(
                     id.argument(),
                     currency.argument(),
                 );
-                if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<
+                if let __cache::Some(typed) = __cache::nothing::<
                     Result<Money, PriceError>,
-                > {
+                >() {
                     return typed;
                 }
                 {
@@ -52,19 +49,17 @@ pub(crate) async fn price(
         .await
 }
 /// The entry of `price` for these arguments: reads, stores and invalidates its value without calling it.
-#[must_use = "an entry does nothing until one of its methods is called"]
 pub(crate) fn price_entry(
     &self,
     id: ProductId,
     currency: &str,
 ) -> ::cache_runtime::Entry<Result<Money, PriceError>> {
-    use ::cache_runtime::__private::{self as __cache, Returns as _};
+    use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new(
         "price",
         "{self.tenant}:price:{id}:{currency}",
     );
     __cache::Probe::<Result<Money, PriceError>>::new()
-        .shape()
         .plan(&__SITE, &|| ())
         .cache(&(self.cache))
         .key(|key| {

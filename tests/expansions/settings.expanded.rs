@@ -1,31 +1,25 @@
 async fn fetch_token(client: &str, fresh: bool) -> Result<Option<Token>, AuthError> {
-    let plan = {
-        use ::cache_runtime::__private::{self as __cache, Returns as _};
-        static __SITE: __cache::Site = __cache::Site::new(
-            "fetch_token",
-            "token:{client}",
+    use ::cache_runtime::__private as __cache;
+    static __SITE: __cache::Site = __cache::Site::new("fetch_token", "token:{client}");
+    let plan = __cache::Probe::<Result<Option<Token>, AuthError>>::new()
+        .plan(&__SITE, &|| ())
+        .key(|key| key.text("token:").field(::core::format_args!("{}", client)))
+        .ttl_with(|token: &Token| token.lifetime())
+        .none_ttl(::core::time::Duration::new(30, 0))
+        .cache_if(|token| token.is_some())
+        .codec::<Json>()
+        .policy({
+            const __POLICY: __cache::Policy = __cache::checked(&AUTH, false, false);
+            &__POLICY
+        })
+        .bypass(fresh)
+        .share_errors(
+            __cache::Errors::<Result<Option<Token>, AuthError>>::new().sharing(),
         );
-        __cache::Probe::<Result<Option<Token>, AuthError>>::new()
-            .shape()
-            .plan(&__SITE, &|| ())
-            .key(|key| key.text("token:").field(::core::format_args!("{}", client)))
-            .ttl_with(|token: &Token| token.lifetime())
-            .none_ttl(::core::time::Duration::new(30, 0))
-            .cache_if(|token| token.is_some())
-            .codec::<Json>()
-            .policy({
-                const __POLICY: __cache::Policy = __cache::checked(&AUTH, false, false);
-                &__POLICY
-            })
-            .bypass(fresh)
-            .share_errors(
-                __cache::Errors::<Result<Option<Token>, AuthError>>::new().sharing(),
-            )
-    };
     plan.get_or_load(async move {
-            if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<
+            if let __cache::Some(typed) = __cache::nothing::<
                 Result<Option<Token>, AuthError>,
-            > {
+            >() {
                 return typed;
             }
             { exchange(client).await }
@@ -33,14 +27,12 @@ async fn fetch_token(client: &str, fresh: bool) -> Result<Option<Token>, AuthErr
         .await
 }
 /// The entry of `fetch_token` for these arguments: reads, stores and invalidates its value without calling it.
-#[must_use = "an entry does nothing until one of its methods is called"]
 fn client_token(
     client: &str,
 ) -> ::cache_runtime::Entry<Result<Option<Token>, AuthError>> {
-    use ::cache_runtime::__private::{self as __cache, Returns as _};
+    use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("fetch_token", "token:{client}");
     __cache::Probe::<Result<Option<Token>, AuthError>>::new()
-        .shape()
         .plan(&__SITE, &|| ())
         .key(|key| key.text("token:").field(::core::format_args!("{}", client)))
         .ttl_with(|token: &Token| token.lifetime())

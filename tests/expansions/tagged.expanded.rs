@@ -1,20 +1,15 @@
 async fn order(db: &Db, id: u64, customer: u64) -> Result<Order, DbError> {
-    let plan = {
-        use ::cache_runtime::__private::{self as __cache, Returns as _};
-        static __SITE: __cache::Site = __cache::Site::new("order", "order:{id}");
-        __cache::Probe::<Result<Order, DbError>>::new()
-            .shape()
-            .plan(&__SITE, &|| ())
-            .key(|key| key.text("order:").field(::core::format_args!("{}", id)))
-            .tag(|key| key.text("customer:").field(::core::format_args!("{}", customer)))
-            .tag(|key| key.text("orders"))
-            .ttl(::core::time::Duration::new(300, 0))
-            .share_errors(__cache::Errors::<Result<Order, DbError>>::new().sharing())
-    };
+    use ::cache_runtime::__private as __cache;
+    static __SITE: __cache::Site = __cache::Site::new("order", "order:{id}");
+    let plan = __cache::Probe::<Result<Order, DbError>>::new()
+        .plan(&__SITE, &|| ())
+        .key(|key| key.text("order:").field(::core::format_args!("{}", id)))
+        .tag(|key| key.text("customer:").field(::core::format_args!("{}", customer)))
+        .tag(|key| key.text("orders"))
+        .ttl(::core::time::Duration::new(300, 0))
+        .share_errors(__cache::Errors::<Result<Order, DbError>>::new().sharing());
     plan.get_or_load(async move {
-            if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<
-                Result<Order, DbError>,
-            > {
+            if let __cache::Some(typed) = __cache::nothing::<Result<Order, DbError>>() {
                 return typed;
             }
             { db.order(id, customer).await }
@@ -22,15 +17,13 @@ async fn order(db: &Db, id: u64, customer: u64) -> Result<Order, DbError> {
         .await
 }
 /// The entry of `order` for these arguments: reads, stores and invalidates its value without calling it.
-#[must_use = "an entry does nothing until one of its methods is called"]
 fn order_entry(
     id: u64,
     customer: u64,
 ) -> ::cache_runtime::Entry<Result<Order, DbError>> {
-    use ::cache_runtime::__private::{self as __cache, Returns as _};
+    use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("order", "order:{id}");
     __cache::Probe::<Result<Order, DbError>>::new()
-        .shape()
         .plan(&__SITE, &|| ())
         .key(|key| key.text("order:").field(::core::format_args!("{}", id)))
         .tag(|key| key.text("customer:").field(::core::format_args!("{}", customer)))

@@ -1,16 +1,17 @@
 async fn insert_user(state: &State, user: NewUser) -> Result<(User, Receipt), DbError> {
-    let mut write = ::cache_runtime::__private::Write::updating().cache(&(state.cache));
+    use ::cache_runtime::__private as __cache;
+    let mut write = __cache::Write::updating().cache(&(state.cache));
     let output = write
         .run(async move {
-            if let ::core::option::Option::Some(typed) = ::core::option::Option::None::<
+            if let __cache::Some(typed) = __cache::nothing::<
                 Result<(User, Receipt), DbError>,
-            > {
+            >() {
                 return typed;
             }
             { state.insert(user).await }
         })
         .await;
-    if let Some(ret) = ::cache_runtime::__private::Success::<
+    if let __cache::Some(ret) = __cache::Success::<
         Result<(User, Receipt), DbError>,
     >::new()
         .of(&output)

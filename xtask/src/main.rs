@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask <command>`.
 
+mod bench;
 mod deny;
 mod fuzz;
 mod history;
@@ -14,6 +15,9 @@ Usage: cargo xtask <command> [arguments]
 
   test [arguments]   every test of the workspace, doc tests included, against a real Redis;
                      installs redis-server if there is none. Arguments go to `cargo test`.
+  bench [--quick] [--only hits|behaviour|cost] [--rounds N] [--seconds S] [--out DIR]
+                     the project measured against what else there is; writes docs/benchmarks. A
+                     quick or partial run writes to target/benchmarks.
   fuzz [--seconds N] [target…]
                      each fuzz target (or those named) for N seconds, 60 by default.
   check-history [--minutes N] [--seed S] [--store memory|redis]
@@ -28,6 +32,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let done = match command.as_deref() {
         Some("test") => test::run(&rest),
+        Some("bench") => bench::run(&rest),
         Some("fuzz") => fuzz::run(&rest),
         Some("check-history") => history::run(&rest),
         Some("deny") => deny::run(&rest),

@@ -6,6 +6,7 @@ use super::Engine;
 use super::get_or_load::{Flow, HandedOut, Stage, Step};
 use super::leased::{Asked, LONGEST, Leased};
 use super::sight::Sight;
+use crate::boxed::Boxed;
 use crate::envelope::Rejected;
 use crate::error::StoreErrorKind;
 use crate::lease::{Acquire, Acquired, LeaseKind, Token};
@@ -111,66 +112,68 @@ impl Flow {
     }
 
     /// Asks for the lease. Leaves the stage at what comes next.
-    pub(super) async fn acquire(
-        &mut self,
-        engine: &Arc<Engine>,
-        place: &Place,
+    pub(super) fn acquire<'a>(
+        &'a mut self,
+        engine: &'a Arc<Engine>,
+        place: &'a Place,
         force: bool,
-    ) -> Option<Step> {
-        let lease = self.call.policy.lease;
-        let longest = lease.saturating_mul(LONGEST);
-        let request = Acquire {
-            token: Token::random(),
-            identity: place.identity,
-            // Who loads for the embedded store cannot die without giving up its lease, so there is
-            // nothing to renew, and no timer is needed.
-            lease: if engine.store.is_shared() {
-                lease
-            } else {
-                longest
-            },
-            // A load may take longer than its value lives.
-            hold: self.call.hold.max(longest),
-            rejected: self.seen.stamp(),
-            force,
-            has_old: self.old.is_some() || self.detached,
-        };
-        let since = Since::Stored(Moment::now());
-        self.asked = true;
-        self.stage = Stage::Load;
-        match Leased::acquire(engine, &mut self.budget, place, &request).await {
-            Ok(Asked::Granted(leased)) => {
-                self.record(Event::Leased);
-                self.leased = Some(leased);
-                None
-            }
-            Ok(Asked::Other(Acquired::Value(envelope), generations)) => {
-                // If it is of no use, it is rejected and leased the next time.
-                self.stage = Stage::Acquire { force: false };
-                let found = Found {
-                    envelope: Some(envelope),
-                    generations: Some(generations),
-                };
-                self.look_at(found, since, place)
-            }
-            Ok(Asked::Other(Acquired::Busy { kind, token, .. }, generations)) => {
-                self.met = Some(Mark::new(token, &generations));
-                if kind == LeaseKind::Ended && self.old.is_some() {
-                    return self.left_alone(true);
+    ) -> Boxed<'a, Option<Step>> {
+        Box::pin(async move {
+            let lease = self.call.policy.lease;
+            let longest = lease.saturating_mul(LONGEST);
+            let request = Acquire {
+                token: Token::random(),
+                identity: place.identity,
+                // Who loads for the embedded store cannot die without giving up its lease, so there is
+                // nothing to renew, and no timer is needed.
+                lease: if engine.store.is_shared() {
+                    lease
+                } else {
+                    longest
+                },
+                // A load may take longer than its value lives.
+                hold: self.call.hold.max(longest),
+                rejected: self.seen.stamp(),
+                force,
+                has_old: self.old.is_some() || self.detached,
+            };
+            let since = Since::Stored(Moment::now());
+            self.asked = true;
+            self.stage = Stage::Load;
+            match Leased::acquire(engine, &mut self.budget, place, &request).await {
+                Ok(Asked::Granted(leased)) => {
+                    self.record(Event::Leased);
+                    self.leased = Some(leased);
+                    None
                 }
-                let fleet = self.call.policy.single_flight == SingleFlight::Fleet;
-                if fleet && kind == LeaseKind::Load && !self.again {
-                    self.stage = Stage::Watch(token);
+                Ok(Asked::Other(Acquired::Value(envelope), generations)) => {
+                    // If it is of no use, it is rejected and leased the next time.
+                    self.stage = Stage::Acquire { force: false };
+                    let found = Found {
+                        envelope: Some(envelope),
+                        generations: Some(generations),
+                    };
+                    self.look_at(found, since, place)
                 }
-                None
+                Ok(Asked::Other(Acquired::Busy { kind, token, .. }, generations)) => {
+                    self.met = Some(Mark::new(token, &generations));
+                    if kind == LeaseKind::Ended && self.old.is_some() {
+                        return self.left_alone(true);
+                    }
+                    let fleet = self.call.policy.single_flight == SingleFlight::Fleet;
+                    if fleet && kind == LeaseKind::Load && !self.again {
+                        self.stage = Stage::Watch(token);
+                    }
+                    None
+                }
+                Ok(Asked::Other(Acquired::Granted(_), _)) => None,
+                Err(error) => {
+                    self.unleased = NotStored::Store(error.kind());
+                    self.advise(&error);
+                    None
+                }
             }
-            Ok(Asked::Other(Acquired::Granted(_), _)) => None,
-            Err(error) => {
-                self.unleased = NotStored::Store(error.kind());
-                self.advise(&error);
-                None
-            }
-        }
+        })
     }
 
     /// What was handed out last is of no use to this caller.

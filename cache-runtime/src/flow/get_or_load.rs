@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::leased::Leased;
 use super::sight::Seen;
 use super::{Budget, Engine};
+use crate::boxed::Boxed;
 use crate::call::{Control, Loading, Mode, Run};
 use crate::lease::Token;
 use crate::observe::{Bypass, Event, NotStored, Outcome, SiteStats};
@@ -201,7 +202,7 @@ impl Flow {
                 }
                 Stage::Wait(flight) => {
                     self.record(Event::Waited);
-                    self.stage = match Box::pin(self.wait(&flight)).await {
+                    self.stage = match self.wait(&flight).await {
                         // A value that may be older than this call.
                         Ok(None) => {
                             self.given_up = None;
@@ -262,14 +263,14 @@ impl Flow {
                 }
                 Stage::Acquire { force } => {
                     let acquired = self.acquire(&engine, &place, force);
-                    if let Some(step) = Box::pin(acquired).await {
+                    if let Some(step) = acquired.await {
                         return step;
                     }
                 }
                 Stage::Watch(token) => {
                     self.record(Event::Waited);
                     let watched = self.watch(&engine, &place, token);
-                    if let Some(step) = Box::pin(watched).await {
+                    if let Some(step) = watched.await {
                         return step;
                     }
                 }
@@ -287,16 +288,18 @@ impl Flow {
 
     /// The first step of a load in the background: runs the origin if the lease is granted, or was
     /// asked for before.
-    pub(crate) async fn begin(&mut self) -> Option<Run> {
-        let place = self.call.at.clone().ok()?;
-        let engine = self.call.engine.clone();
-        if !self.asked {
-            self.acquire(&engine, &place, false).await;
-            self.handed_out = None;
-            self.leased.as_ref()?;
-        }
-        let lead = self.lead.take()?;
-        Some(self.start(&engine, place.key, lead))
+    pub(crate) fn begin<'a>(&'a mut self) -> Boxed<'a, Option<Run>> {
+        Box::pin(async move {
+            let place = self.call.at.clone().ok()?;
+            let engine = self.call.engine.clone();
+            if !self.asked {
+                self.acquire(&engine, &place, false).await;
+                self.handed_out = None;
+                self.leased.as_ref()?;
+            }
+            let lead = self.lead.take()?;
+            Some(self.start(&engine, place.key, lead))
+        })
     }
 
     pub(super) fn caller(&self) -> Caller {

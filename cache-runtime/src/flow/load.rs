@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Engine;
 use super::get_or_load::{Flow, HandedOut};
 use super::leased::Leased;
+use crate::boxed::Boxed;
 use crate::call::{Loading, Run};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::key::Key;
@@ -78,24 +79,26 @@ impl Flow {
     /// The origin has returned a value.
     ///
     /// The waiters get it at once, the store within what is left of the budget.
-    pub(crate) async fn loaded(&mut self, verdict: Verdict) {
-        let Some(lead) = self.lead.take() else {
-            return;
-        };
-        let outcome = match self.fill(&lead, verdict).await {
-            Ok(()) => {
-                self.record(Event::Filled);
-                Outcome::Loaded
-            }
-            Err(reason) => {
-                lead.land(Landing::Nothing);
-                if let Some(leased) = self.leased.take() {
-                    leased.end(&mut self.budget, Release::Emptied).await;
+    pub(crate) fn loaded<'a>(&'a mut self, verdict: Verdict) -> Boxed<'a, ()> {
+        Box::pin(async move {
+            let Some(lead) = self.lead.take() else {
+                return;
+            };
+            let outcome = match self.fill(&lead, verdict).await {
+                Ok(()) => {
+                    self.record(Event::Filled);
+                    Outcome::Loaded
                 }
-                Outcome::NotStored(reason)
-            }
-        };
-        self.end(outcome);
+                Err(reason) => {
+                    lead.land(Landing::Nothing);
+                    if let Some(leased) = self.leased.take() {
+                        leased.end(&mut self.budget, Release::Emptied).await;
+                    }
+                    Outcome::NotStored(reason)
+                }
+            };
+            self.end(outcome);
+        })
     }
 
     pub(super) async fn fill(&mut self, lead: &Lead, verdict: Verdict) -> Result<(), NotStored> {
@@ -157,26 +160,28 @@ impl Flow {
 
     /// The origin has failed; `error` if it can be shared. Hands out the old value, if there is one
     /// that may be served instead.
-    pub(crate) async fn failed(&mut self, error: Option<SharedError>) -> Option<Bytes> {
-        if let Some(lead) = self.lead.take() {
-            lead.land(Landing::Failed(error));
-        }
-        if let Some(leased) = self.leased.take() {
-            let retry = Release::Ended(self.call.policy.retry);
-            leased.end(&mut self.budget, retry).await;
-        }
-        if self.detached || self.old.is_some() {
-            // Otherwise the callers see it.
-            self.call.stats.advise(Advice::Failing, || {
-                "a load has failed, and callers are served old values meanwhile: \
+    pub(crate) fn failed<'a>(&'a mut self, error: Option<SharedError>) -> Boxed<'a, Option<Bytes>> {
+        Box::pin(async move {
+            if let Some(lead) = self.lead.take() {
+                lead.land(Landing::Failed(error));
+            }
+            if let Some(leased) = self.leased.take() {
+                let retry = Release::Ended(self.call.policy.retry);
+                leased.end(&mut self.budget, retry).await;
+            }
+            if self.detached || self.old.is_some() {
+                // Otherwise the callers see it.
+                self.call.stats.advise(Advice::Failing, || {
+                    "a load has failed, and callers are served old values meanwhile: \
                  `stats()` counts the loads that fail"
-                    .to_owned()
-            });
-        }
-        let old = self.old.take()?;
-        self.record(Event::Failed);
-        self.handed_out = Some(self.salvaged(old.clone()));
-        Some(old)
+                        .to_owned()
+                });
+            }
+            let old = self.old.take()?;
+            self.record(Event::Failed);
+            self.handed_out = Some(self.salvaged(old.clone()));
+            Some(old)
+        })
     }
 
     /// There is no old value that would do: the call ends with the origin's error.

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Engine;
 use super::get_or_load::{Flow, HandedOut, Stage, Step};
 use super::sight::Sight;
+use crate::boxed::Boxed;
 use crate::error::StoreErrorKind;
 use crate::lease::Token;
 use crate::observe::{Event, NotStored, Outcome};
@@ -37,22 +38,27 @@ const UNTOLD: Backoff = Backoff {
 impl Flow {
     /// Waits for a landing. However many leaders go away one after another, the waits for them
     /// together are no longer than `wait`.
-    pub(super) async fn wait(&mut self, flight: &Waiter) -> Result<Option<Landing>, Elapsed> {
-        if Handle::try_current().is_err() {
-            // Without timers nobody could stop waiting.
-            return Ok(Some(Landing::Nothing));
-        }
-        let wait = self.soft_timeout().map_or(self.call.policy.wait, |soft| {
-            soft.min(self.call.policy.wait)
-        });
-        match self.patience.or_else(|| Instant::now().checked_add(wait)) {
-            Some(patience) => {
-                self.patience = Some(patience);
-                timeout_at(patience, self.landed(flight)).await
+    pub(super) fn wait<'a>(
+        &'a mut self,
+        flight: &'a Waiter,
+    ) -> Boxed<'a, Result<Option<Landing>, Elapsed>> {
+        Box::pin(async move {
+            if Handle::try_current().is_err() {
+                // Without timers nobody could stop waiting.
+                return Ok(Some(Landing::Nothing));
             }
-            // Longer than the clock counts.
-            None => Ok(self.landed(flight).await),
-        }
+            let wait = self.soft_timeout().map_or(self.call.policy.wait, |soft| {
+                soft.min(self.call.policy.wait)
+            });
+            match self.patience.or_else(|| Instant::now().checked_add(wait)) {
+                Some(patience) => {
+                    self.patience = Some(patience);
+                    timeout_at(patience, self.landed(flight)).await
+                }
+                // Longer than the clock counts.
+                None => Ok(self.landed(flight).await),
+            }
+        })
     }
 
     /// The landing of this flight, or a value of the one given up before, if that comes first. None
@@ -84,92 +90,95 @@ impl Flow {
 
     /// Waits until the lease of another process has come to something. Leaves the stage at what
     /// comes next.
-    pub(super) async fn watch(
-        &mut self,
-        engine: &Arc<Engine>,
-        place: &Place,
+    pub(super) fn watch<'a>(
+        &'a mut self,
+        engine: &'a Arc<Engine>,
+        place: &'a Place,
         mut token: Token,
-    ) -> Option<Step> {
-        if let Some(lead) = &self.lead {
-            lead.delay();
-        }
-        let policy = self.call.policy;
-        // A little less than the waiters of this process wait for us.
-        let wait = self.seen.patience().unwrap_or(policy.wait);
-        let wait = wait.min(policy.wait - policy.wait / 8);
-        let wait = self.soft_timeout().map_or(wait, |soft| soft.min(wait));
-        let patience = self.patience.or_else(|| Instant::now().checked_add(wait));
-        self.patience = patience;
-        self.stage = Stage::Acquire { force: false };
-        let mut switched = false;
-        for attempt in 0.. {
-            let since = Since::Stored(Moment::now());
-            let read = {
-                let look_up = engine.store.look_up_watched(&place.key, &place.tags);
-                timeout(policy.timeout, look_up).await
-            };
-            let (found, mut change) = match read {
-                Ok(Ok(read)) => read,
-                Ok(Err(error)) => return self.lost_sight(error.kind()),
-                Err(_) => return self.lost_sight(StoreErrorKind::Timeout),
-            };
-            let now = engine.store.now(&place.key);
-            let (seen, sight) = engine.see(found, place, now);
-            self.seen = seen;
-            let stale = self.call.stale.while_revalidate;
-            match sight {
-                // Deleted. Whoever asks first loads.
-                Ok(None) => return None,
-                Ok(Some(Sight::Fresh { payload, .. })) => {
-                    return Some(self.hand_out(HandedOut {
-                        payload,
-                        outcome: Outcome::Joined,
-                        since,
-                    }));
+    ) -> Boxed<'a, Option<Step>> {
+        Box::pin(async move {
+            if let Some(lead) = &self.lead {
+                lead.delay();
+            }
+            let policy = self.call.policy;
+            // A little less than the waiters of this process wait for us.
+            let wait = self.seen.patience().unwrap_or(policy.wait);
+            let wait = wait.min(policy.wait - policy.wait / 8);
+            let wait = self.soft_timeout().map_or(wait, |soft| soft.min(wait));
+            let patience = self.patience.or_else(|| Instant::now().checked_add(wait));
+            self.patience = patience;
+            self.stage = Stage::Acquire { force: false };
+            let mut switched = false;
+            for attempt in 0.. {
+                let since = Since::Stored(Moment::now());
+                let read = {
+                    let look_up = engine.store.look_up_watched(&place.key, &place.tags);
+                    timeout(policy.timeout, look_up).await
+                };
+                let (found, mut change) = match read {
+                    Ok(Ok(read)) => read,
+                    Ok(Err(error)) => return self.lost_sight(error.kind()),
+                    Err(_) => return self.lost_sight(StoreErrorKind::Timeout),
+                };
+                let now = engine.store.now(&place.key);
+                let (seen, sight) = engine.see(found, place, now);
+                self.seen = seen;
+                let stale = self.call.stale.while_revalidate;
+                match sight {
+                    // Deleted. Whoever asks first loads.
+                    Ok(None) => return None,
+                    Ok(Some(Sight::Fresh { payload, .. })) => {
+                        return Some(self.hand_out(HandedOut {
+                            payload,
+                            outcome: Outcome::Joined,
+                            since,
+                        }));
+                    }
+                    Ok(Some(Sight::Stale { payload, by })) if by < stale => {
+                        return Some(self.hand_out(HandedOut {
+                            payload,
+                            outcome: Outcome::Stale,
+                            since,
+                        }));
+                    }
+                    _ => {}
                 }
-                Ok(Some(Sight::Stale { payload, by })) if by < stale => {
-                    return Some(self.hand_out(HandedOut {
-                        payload,
-                        outcome: Outcome::Stale,
-                        since,
-                    }));
+                let failing = seen.is_throttled(now);
+                if seen.has_ended(token) || failing && self.old.is_some() {
+                    return self.left_alone(failing);
                 }
-                _ => {}
-            }
-            let failing = seen.is_throttled(now);
-            if seen.has_ended(token) || failing && self.old.is_some() {
-                return self.left_alone(failing);
-            }
-            match seen.load_token().filter(|_| seen.is_busy(now)) {
-                Some(current) if current == token => {}
-                // Deleted or taken over, and leased by another caller already: that one is waited
-                // for, but none after it.
-                Some(current) if !mem::replace(&mut switched, true) => token = current,
-                Some(_) => {
-                    self.again = true;
-                    return None;
+                match seen.load_token().filter(|_| seen.is_busy(now)) {
+                    Some(current) if current == token => {}
+                    // Deleted or taken over, and leased by another caller already: that one is waited
+                    // for, but none after it.
+                    Some(current) if !mem::replace(&mut switched, true) => token = current,
+                    Some(_) => {
+                        self.again = true;
+                        return None;
+                    }
+                    // Given up, or not renewed: whoever asks first takes over.
+                    None => return None,
                 }
-                // Given up, or not renewed: whoever asks first takes over.
-                None => return None,
+                let rest =
+                    patience.map(|patience| patience.saturating_duration_since(Instant::now()));
+                let pause = match change.is_told() {
+                    true => TOLD.wait(attempt, random()),
+                    false => UNTOLD.wait(attempt, random()),
+                };
+                if rest.is_some_and(|rest| rest.is_zero()) {
+                    break;
+                }
+                let pause = pause.min(seen.left(now)).min(rest.unwrap_or(pause));
+                let _ = timeout(pause, change.happened()).await;
             }
-            let rest = patience.map(|patience| patience.saturating_duration_since(Instant::now()));
-            let pause = match change.is_told() {
-                true => TOLD.wait(attempt, random()),
-                false => UNTOLD.wait(attempt, random()),
-            };
-            if rest.is_some_and(|rest| rest.is_zero()) {
-                break;
-            }
-            let pause = pause.min(seen.left(now)).min(rest.unwrap_or(pause));
-            let _ = timeout(pause, change.happened()).await;
-        }
-        self.record(Event::GaveUp);
-        self.again = true;
-        let old = self.impatient()?;
-        self.stage = Stage::Alone;
-        // Those who wait for this call may have no old value, or more patience.
-        self.lead = None;
-        Some(self.hand_out(old))
+            self.record(Event::GaveUp);
+            self.again = true;
+            let old = self.impatient()?;
+            self.stage = Stage::Alone;
+            // Those who wait for this call may have no old value, or more patience.
+            self.lead = None;
+            Some(self.hand_out(old))
+        })
     }
 
     /// The store does not answer any more: there is nothing to wait for.

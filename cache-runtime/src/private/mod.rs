@@ -6,15 +6,16 @@
 //! An annotated function becomes
 //!
 //! ```text
+//! use cache_runtime::__private as __cache;
 //! static SITE: Site = Site::new("get_user", "user:{id}");
-//! Probe::<R>::new().shape().plan(&SITE, &|| ())
+//! let plan = Probe::<R>::new()
+//!     .plan(&SITE, &|| ())
 //!     .key(|key| key.text("user:").field(format_args!("{}", id)))
 //!     // or, by default: .key(|key| Arg::new(&id).render(key.path("")))
 //!     .tag(|key| key.text("org:").field(format_args!("{}", org))) // with `tags("org:{org}")`
 //!     .ttl(Duration::new(300, 0))
-//!     .share_errors(Errors::<R>::new().sharing())
-//!     .get_or_load(async move { … }) // its entry function: .entry()
-//!     .await
+//!     .share_errors(Errors::<R>::new().sharing()); // its entry function: .entry()
+//! plan.get_or_load(async move { … }).await
 //! ```
 //!
 //! and one with a write attribute
@@ -50,6 +51,7 @@
 
 mod argument;
 mod checked;
+mod drive;
 mod owned;
 mod plan;
 mod probe;
@@ -59,8 +61,10 @@ pub use argument::{Arg, KeyArgument};
 pub use checked::checked;
 pub use owned::{Keepable, Own, OwnReference, OwnUnkeepable, OwnValue, Owned, Value};
 pub use plan::{KeyPlan, Plan};
-pub use probe::{Cacheable, Errors, OptionValue, Probe, Returns, Sharing, Success};
+pub use probe::{Cacheable, Errors, OptionValue, Probe, Returns, Sharing, Success, nothing};
 pub use write::Write;
+
+pub use std::option::Option::Some;
 
 pub use crate::entry::Staged;
 pub use crate::key::KeyBuilder;

@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::drive::{Anywhere, Decision, Detached, Drive, Here, Outlined, Steps};
 use super::{OptionValue, Returns, Sharing};
 use crate::cache::Cache;
-use crate::call::Run;
 use crate::codec::{Codec, MessagePack, type_identity};
 use crate::entry::{Core, Entry};
 use crate::error::CacheError;
@@ -157,134 +157,48 @@ impl<S: Returns, C> Plan<S, C> {
 
 impl<S: Returns, C: Codec> Plan<S, C> {
     /// The value: from the store, from another caller's load, or from the origin.
-    ///
-    /// The thin typed loop around the [`Flow`], which knows what comes when.
-    pub async fn get_or_load<F: Future<Output = S::Out>>(self, origin: F) -> S::Out {
-        let (rules, sharing) = (self.rules, self.sharing);
-        let mut flow = Flow::new(self.call(false));
-        loop {
-            match Self::decide(&mut flow, sharing).await {
-                Decision::Done(out) => return out,
-                Decision::Load(run) => {
-                    let out = run.of(origin).await;
-                    return Self::finish(&mut flow, rules, sharing, out).await;
-                }
-                Decision::Bypass(reason) => {
-                    let out = origin.await;
-                    flow.bypassed(reason);
-                    return out;
-                }
-                // Only asked for below.
-                Decision::Detach(_) => {}
-            }
-        }
+    pub fn get_or_load<F: Future<Output = S::Out>>(
+        self,
+        origin: F,
+    ) -> impl Future<Output = S::Out> {
+        let flow = Flow::new(self.call(false));
+        Drive::new(flow, self.steps(), Here { body: origin })
     }
 
     /// The same for an origin that owns its arguments, and so can be run in the background.
-    pub async fn get_or_refresh<L, F>(self, load: L) -> S::Out
+    pub fn get_or_refresh<L, F>(self, load: L) -> impl Future<Output = S::Out>
     where
         L: Fn() -> F,
         F: Future<Output = S::Out> + Send + 'static,
         S: 'static,
         C: 'static,
     {
-        let (rules, sharing) = (self.rules, self.sharing);
-        let mut flow = Flow::new(self.call(true));
-        loop {
-            match Self::decide(&mut flow, sharing).await {
-                Decision::Done(out) => return out,
-                Decision::Load(run) => {
-                    let out = run.of(load()).await;
-                    return Self::finish(&mut flow, rules, sharing, out).await;
-                }
-                Decision::Bypass(reason) => {
-                    let out = load().await;
-                    flow.bypassed(reason);
-                    return out;
-                }
-                Decision::Detach(flow) => {
-                    let engine = flow.engine().clone();
-                    engine.detach(Self::refresh(flow, rules, sharing, load()));
-                }
-            }
-        }
-    }
-
-    /// Goes on until the origin is needed.
-    async fn decide(flow: &mut Flow, sharing: Sharing<S::Out>) -> Decision<S::Out> {
-        loop {
-            match flow.next().await {
-                Step::Decode => match C::decode(flow.payload()) {
-                    Ok(value) => {
-                        flow.served();
-                        return Decision::Done(S::join(value));
-                    }
-                    Err(_) => flow.undecodable(),
-                },
-                Step::Fail(error) => match (sharing.unshare)(&error) {
-                    Some(out) => {
-                        flow.shared_failure();
-                        return Decision::Done(out);
-                    }
-                    None => flow.undecodable(),
-                },
-                Step::Load(run) => return Decision::Load(run),
-                Step::Detach(flow) => return Decision::Detach(flow),
-                Step::Bypass(reason) => return Decision::Bypass(reason),
-            }
-        }
-    }
-
-    /// What comes of a load, for its caller.
-    async fn finish(
-        flow: &mut Flow,
-        rules: Rules<S::Value>,
-        sharing: Sharing<S::Out>,
-        out: S::Out,
-    ) -> S::Out {
-        match S::split(out) {
-            Ok(value) => {
-                let verdict = rules.judge::<C>(&value);
-                Box::pin(flow.loaded(verdict)).await;
-                S::join(value)
-            }
-            Err(out) => {
-                let old = Box::pin(flow.failed((sharing.share)(&out))).await;
-                match old.and_then(|old| C::decode(&old).ok()) {
-                    Some(value) => {
-                        flow.served();
-                        S::join(value)
-                    }
-                    None => {
-                        flow.gave_nothing();
-                        out
-                    }
-                }
-            }
-        }
-    }
-
-    /// A load in the background.
-    async fn refresh(
-        mut flow: Box<Flow>,
-        rules: Rules<S::Value>,
-        sharing: Sharing<S::Out>,
-        origin: impl Future<Output = S::Out> + Send,
-    ) {
-        let Some(run) = flow.begin().await else {
-            return;
+        let flow = Flow::new(self.call(true));
+        let steps = Steps {
+            detach: Typed::<S, C>::detach,
+            ..self.steps()
         };
-        // Judged in one go: neither the value nor the error has to be `Send`.
-        let judge = |out| match S::split(out) {
-            Ok(value) => Ok(rules.judge::<C>(&value)),
-            Err(out) => Err((sharing.share)(&out)),
-        };
-        match judge(run.of(origin).await) {
-            Ok(verdict) => flow.loaded(verdict).await,
-            Err(error) => {
-                flow.failed(error).await;
-                flow.gave_nothing();
-            }
+        Drive::new(flow, steps, Anywhere { load, body: None })
+    }
+
+    #[expect(clippy::type_complexity, reason = "the futures have no names")]
+    fn steps(
+        &self,
+    ) -> Steps<
+        Typed<S, C>,
+        S::Out,
+        impl Future<Output = Decision<S::Out>> + use<S, C>,
+        impl Future<Output = S::Out> + use<S, C>,
+    > {
+        Steps {
+            typed: Typed {
+                rules: self.rules,
+                sharing: self.sharing,
+                codec: PhantomData,
+            },
+            decide: Typed::decide,
+            finish: Typed::finish,
+            detach: |_, _, _| {},
         }
     }
 
@@ -351,21 +265,115 @@ impl<S: Returns, C: Codec> Plan<S, C> {
     }
 }
 
+/// What only the types know of a call.
+struct Typed<S: Returns, C> {
+    rules: Rules<S::Value>,
+    sharing: Sharing<S::Out>,
+    codec: PhantomData<fn() -> C>,
+}
+
+impl<S: Returns, C> Clone for Typed<S, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: Returns, C> Copy for Typed<S, C> {}
+
+impl<S: Returns, C: Codec> Typed<S, C> {
+    /// Goes on until the origin is needed.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` keeps room for each argument twice"
+    )]
+    fn decide(self, mut flow: Flow) -> impl Future<Output = Decision<S::Out>> + use<S, C> {
+        async move {
+            loop {
+                match Outlined::new(flow.next()).await {
+                    Step::Decode => match C::decode(flow.payload()) {
+                        Ok(value) => {
+                            flow.served();
+                            return Decision::Done(S::join(value));
+                        }
+                        Err(_) => flow.undecodable(),
+                    },
+                    Step::Fail(error) => match (self.sharing.unshare)(&error) {
+                        Some(out) => {
+                            flow.shared_failure();
+                            return Decision::Done(out);
+                        }
+                        None => flow.undecodable(),
+                    },
+                    Step::Load(run) => return Decision::Load(flow, run),
+                    Step::Detach(detached) => return Decision::Detach(flow, detached),
+                    Step::Bypass(reason) => return Decision::Bypass(flow, reason),
+                }
+            }
+        }
+    }
+
+    /// What comes of a load, for its caller.
+    #[expect(clippy::manual_async_fn, reason = "as above")]
+    fn finish(self, mut flow: Flow, out: S::Out) -> impl Future<Output = S::Out> + use<S, C> {
+        async move {
+            match S::split(out) {
+                Ok(value) => {
+                    let verdict = self.rules.judge::<C>(&value);
+                    flow.loaded(verdict).await;
+                    S::join(value)
+                }
+                Err(out) => {
+                    let old = flow.failed((self.sharing.share)(&out)).await;
+                    match old.and_then(|old| C::decode(&old).ok()) {
+                        Some(value) => {
+                            flow.served();
+                            S::join(value)
+                        }
+                        None => {
+                            flow.gave_nothing();
+                            out
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets the origin be run in the background.
+    fn detach(self, flow: Box<Flow>, origin: Detached<S::Out>)
+    where
+        S: 'static,
+        C: 'static,
+    {
+        let engine = flow.engine().clone();
+        engine.detach(self.refresh(flow, origin));
+    }
+
+    async fn refresh(self, mut flow: Box<Flow>, mut origin: Detached<S::Out>) {
+        let Some(run) = flow.begin().await else {
+            return;
+        };
+        // Judged in one go: neither the value nor the error has to be `Send`.
+        let judge = |out| match S::split(out) {
+            Ok(value) => Ok(self.rules.judge::<C>(&value)),
+            Err(out) => Err((self.sharing.share)(&out)),
+        };
+        match judge(run.of(origin.as_mut()).await) {
+            Ok(verdict) => flow.loaded(verdict).await,
+            Err(error) => {
+                flow.failed(error).await;
+                flow.gave_nothing();
+            }
+        }
+    }
+}
+
 impl<S: Returns, C> fmt::Debug for Plan<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plan")
             .field("key", &self.key)
             .finish_non_exhaustive()
     }
-}
-
-/// What the typed caller has to do.
-enum Decision<R> {
-    /// Return this.
-    Done(R),
-    Load(Run),
-    Detach(Box<Flow>),
-    Bypass(Bypass),
 }
 
 /// A key to be rendered: from a template, or from the function's path and arguments.

@@ -1,10 +1,11 @@
 //! What an annotated function returns, found out by type.
 //!
 //! Method resolution tries inherent impls along a chain of `Deref`s and takes the first whose
-//! bounds hold. So `Probe::<R>::new().shape()` tells a `Result` (under any alias) from another
+//! bounds hold. So `Probe::<R>::new().plan(..)` tells a `Result` (under any alias) from another
 //! type, an `Option` from another value, and a value that can be cached from one that cannot,
 //! without specialization. `R` has to be known: a bare type parameter is refused by the macro.
 
+use std::any::type_name;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -39,11 +40,6 @@ pub trait Returns: Sized {
     /// Whether the value is `None`.
     fn is_none(_value: &Self::Value) -> bool {
         false
-    }
-
-    /// The plan of one call or entry of `site`; `scope` is a closure inside the function.
-    fn plan<F>(self, site: &'static Site, _scope: &F) -> Plan<Self> {
-        Plan::new(site, std::any::type_name::<F>())
     }
 }
 
@@ -227,7 +223,7 @@ macro_rules! chain {
 }
 
 chain! {
-    /// Tells the shape of the return type `R`.
+    /// Tells the shape of the return type `R`, and begins a [`Plan`] of it.
     Probe => ProbeFallible => ProbeFallibleUncacheable => ProbeOption => ProbePlain => ProbeUncacheable
 }
 
@@ -235,26 +231,32 @@ impl<T, E> Probe<Result<Option<T>, E>>
 where
     Option<T>: Serialize + DeserializeOwned,
 {
-    /// `R` is a `Result` of an `Option`.
-    pub fn shape(&self) -> FallibleOption<T, E> {
-        FallibleOption(PhantomData)
+    /// `R` is a `Result` of an `Option`. `scope` is a closure inside the function of `site`.
+    pub fn plan<F>(&self, site: &'static Site, _scope: &F) -> Plan<FallibleOption<T, E>>
+    where
+        T: 'static,
+    {
+        Plan::new(site, type_name::<F>())
     }
 }
 
 impl<T: Serialize + DeserializeOwned, E> ProbeFallible<Result<T, E>> {
     /// `R` is a `Result`.
-    pub fn shape(&self) -> Fallible<T, E> {
-        Fallible(PhantomData)
+    pub fn plan<F>(&self, site: &'static Site, _scope: &F) -> Plan<Fallible<T, E>>
+    where
+        T: 'static,
+    {
+        Plan::new(site, type_name::<F>())
     }
 }
 
 impl<T, E> ProbeFallibleUncacheable<Result<T, E>> {
     /// `R` is a `Result` with a value that cannot be cached.
-    pub fn shape(&self) -> FallibleUncacheable<T, E>
+    pub fn plan<F>(&self, site: &'static Site, _scope: &F) -> Plan<FallibleUncacheable<T, E>>
     where
         T: Cacheable,
     {
-        FallibleUncacheable(PhantomData)
+        Plan::new(site, type_name::<F>())
     }
 }
 
@@ -263,25 +265,31 @@ where
     Option<T>: Serialize + DeserializeOwned,
 {
     /// `R` is an `Option`.
-    pub fn shape(&self) -> PlainOption<T> {
-        PlainOption(PhantomData)
+    pub fn plan<F>(&self, site: &'static Site, _scope: &F) -> Plan<PlainOption<T>>
+    where
+        T: 'static,
+    {
+        Plan::new(site, type_name::<F>())
     }
 }
 
 impl<T: Serialize + DeserializeOwned> ProbePlain<T> {
     /// `R` is the value.
-    pub fn shape(&self) -> Plain<T> {
-        Plain(PhantomData)
+    pub fn plan<F>(&self, site: &'static Site, _scope: &F) -> Plan<Plain<T>>
+    where
+        T: 'static,
+    {
+        Plan::new(site, type_name::<F>())
     }
 }
 
 impl<T> ProbeUncacheable<T> {
     /// `R` cannot be cached.
-    pub fn shape(&self) -> Uncacheable<T>
+    pub fn plan<F>(&self, site: &'static Site, _scope: &F) -> Plan<Uncacheable<T>>
     where
         T: Cacheable,
     {
-        Uncacheable(PhantomData)
+        Plan::new(site, type_name::<F>())
     }
 }
 
@@ -331,6 +339,12 @@ impl<R> NoErrors<R> {
     pub const fn sharing(&self) -> Sharing<R> {
         Sharing::NONE
     }
+}
+
+/// Tells a body its return type, by a `return` that is never run.
+#[must_use]
+pub const fn nothing<R>() -> Option<R> {
+    None
 }
 
 chain! {

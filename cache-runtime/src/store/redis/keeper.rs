@@ -39,9 +39,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a connection in doubt has to answer a `PING` before it is replaced.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Limit of a call that has no budget of its own. Every call of the flow has one, far below.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The wait after a server that refused the credentials: asking ten times a second would fill its
 /// log and may lock the account.
 const REFUSED_WAIT: Duration = Duration::from_secs(1);
@@ -144,7 +141,8 @@ impl Keeper {
         };
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            // Lanes keep the time themselves, with one timer for many reads.
+            .set_response_timeout(None)
             .set_pipeline_buffer_size(QUEUE)
             .set_write_backpressure_boundary(WRITE_BOUNDARY)
             .set_push_sender(move |push: PushInfo| {

@@ -24,7 +24,7 @@ use tokio::{
     runtime::Handle,
     sync::{mpsc::UnboundedSender, watch},
     task::AbortHandle,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -40,6 +40,7 @@ use super::{
     script::Script,
 };
 use crate::{
+    boxed::Boxed,
     error::{StoreError, StoreErrorKind},
     key::Key,
     resilience::Breaker,
@@ -48,6 +49,9 @@ use crate::{
 /// A call dropped unanswered after this long says something about the link; one dropped sooner
 /// says something about its caller.
 const CUT_OFF: Duration = Duration::from_millis(50);
+
+/// Limit of a call whose own deadline is later, or that has none.
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a due probe may stay undone before a caller starts another keeper: longer than a
 /// keeper takes for any attempt, so only a keeper on a stalled runtime loses its lane.
@@ -103,6 +107,8 @@ pub(super) struct Wire {
     /// Whether the server tells of changes to keys that were read with the wish to know.
     pub(super) tracking: bool,
     pub(super) reads: Reads,
+    /// Some command was under way when it broke. The others say nothing more about the link.
+    lost: AtomicBool,
     /// The server refuses `MGET`: to this user, or of keys in different slots.
     apart: AtomicBool,
     /// Where the connection lives, and what waits for its replies should end with it.
@@ -117,6 +123,7 @@ impl Wire {
             number,
             tracking,
             reads: Reads::new(),
+            lost: AtomicBool::new(false),
             apart: AtomicBool::new(false),
             runtime: Handle::current(),
         }
@@ -185,7 +192,7 @@ impl Lane {
     /// waits for the connection and the reply. Safe to drop at any time.
     pub(super) async fn call<R: FromReply>(&self, command: &Cmd) -> Result<R, Failure> {
         let (call, wire) = self.board().await?;
-        let reply = self.shared.exchange(&wire, command).await;
+        let reply = self.limited(self.shared.exchange(&wire, command)).await;
         call.finish();
         reply
     }
@@ -200,7 +207,9 @@ impl Lane {
         arguments: &[&[u8]],
     ) -> Result<(R, u64), Failure> {
         let (call, wire) = self.board().await?;
-        let reply = self.evaluate(&wire, script, key, arguments).await;
+        let reply = self
+            .limited(self.evaluate(&wire, script, key, arguments))
+            .await;
         call.finish();
         reply.map(|reply| (reply, wire.number))
     }
@@ -218,7 +227,10 @@ impl Lane {
     ) -> Result<Option<R>, Failure> {
         let (call, wire) = self.board().await?;
         let reply = match wire.number == number {
-            true => self.evaluate(&wire, script, key, arguments).await.map(Some),
+            true => self
+                .limited(self.evaluate(&wire, script, key, arguments))
+                .await
+                .map(Some),
             false => Ok(None),
         };
         call.finish();
@@ -236,15 +248,30 @@ impl Lane {
         deadline: Instant,
     ) -> Result<Found, Failure> {
         self.admit()?;
-        // What most calls do not need is boxed: the future is moved about before it starts.
         let wire = match self.ready() {
             Some(wire) => wire,
-            None => Box::pin(self.by(deadline, async { Ok(self.wire().await?) })).await?,
+            None => self.connected(deadline).await?,
         };
         match wire.reads.alone() {
-            Some(_alone) => Box::pin(self.by(deadline, self.shared.read(&wire, key, tags))).await,
+            Some(_alone) => self.read(&wire, key, tags, deadline).await,
             None => self.join(&wire, key, tags, deadline).await,
         }
+    }
+
+    /// The connection, once there is one.
+    fn connected(&self, deadline: Instant) -> Boxed<'_, Result<Arc<Wire>, Failure>> {
+        Box::pin(self.by(deadline, async { Ok(self.wire().await?) }))
+    }
+
+    /// Reads by oneself.
+    fn read<'a>(
+        &'a self,
+        wire: &'a Wire,
+        key: &'a Key,
+        tags: &'a [Key],
+        deadline: Instant,
+    ) -> Boxed<'a, Result<Found, Failure>> {
+        Box::pin(self.by(deadline, self.shared.read(wire, key, tags)))
     }
 
     /// Reads a key and its tags, and asks to be told of the next change of the key: one `GET` or
@@ -257,7 +284,7 @@ impl Lane {
         tags: &[Key],
     ) -> Result<(Found, Change), Failure> {
         let (call, wire) = self.board().await?;
-        let reply = self.read_watched(&wire, key, tags).await;
+        let reply = self.limited(self.read_watched(&wire, key, tags)).await;
         call.finish();
         reply
     }
@@ -338,17 +365,19 @@ impl Lane {
             ticket,
         };
         if opens {
-            let carrier = Carrier::new(Arc::clone(&self.shared), Arc::clone(wire));
-            wire.runtime.spawn(carrier.run());
+            self.carry(wire);
         }
         // The carrier keeps the time, but its runtime may not be driven while this one is.
         match Handle::try_current() {
-            Ok(runtime) if runtime.id() != wire.runtime.id() => {
-                let ticket = timeout_at(deadline, Pin::new(&mut waiting.ticket));
-                Box::pin(ticket).await.unwrap_or_else(|_| Err(late()))
-            }
+            Ok(runtime) if runtime.id() != wire.runtime.id() => waiting.by(deadline).await,
             _ => Pin::new(&mut waiting.ticket).await,
         }
+    }
+
+    /// Has the batch sent that was just opened.
+    fn carry(&self, wire: &Arc<Wire>) {
+        let carrier = Carrier::new(Arc::clone(&self.shared), Arc::clone(wire));
+        wire.runtime.spawn(carrier.run());
     }
 
     async fn read_watched(
@@ -367,6 +396,18 @@ impl Lane {
         Ok((found, if tracked { change } else { Change::never() }))
     }
 
+    /// Ends a call that has no deadline here. Every call of the flow has a budget, far below.
+    async fn limited<T>(
+        &self,
+        part: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        timeout(RESPONSE_TIMEOUT, part).await.unwrap_or_else(|_| {
+            let failure = late();
+            self.shared.failed(failure.error.clone());
+            Err(failure)
+        })
+    }
+
     /// Watches over a part of a call, and ends it at the deadline.
     async fn by<T>(
         &self,
@@ -381,6 +422,7 @@ impl Lane {
             .into());
         }
         let call = Call::start(&self.shared);
+        let deadline = deadline.min(call.started + RESPONSE_TIMEOUT);
         // Cut off, the call is not finished and says so.
         let result = timeout_at(deadline, part).await.map_err(|_| late())?;
         call.finish();
@@ -574,7 +616,9 @@ impl Shared {
         if lost {
             self.lose(wire.number);
         }
-        self.failed(error.clone());
+        if !lost || !wire.lost.swap(true, Ordering::Relaxed) {
+            self.failed(error.clone());
+        }
         Err(Failure { error, lost })
     }
 
@@ -689,6 +733,14 @@ fn refuses_many(failure: &Failure) -> bool {
 struct Waiting<'a> {
     shared: &'a Shared,
     ticket: Ticket<'a>,
+}
+
+impl Waiting<'_> {
+    /// The reply, if it comes by the deadline.
+    fn by(&mut self, deadline: Instant) -> Boxed<'_, Result<Found, Failure>> {
+        let ticket = timeout_at(deadline, Pin::new(&mut self.ticket));
+        Box::pin(async { ticket.await.unwrap_or_else(|_| Err(late())) })
+    }
 }
 
 impl Drop for Waiting<'_> {

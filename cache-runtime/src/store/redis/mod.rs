@@ -92,8 +92,8 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the server fails or refuses, or does not answer by the deadline; for a
-    /// `GET` also if the key holds no string.
+    /// [`StoreError`] if the server fails or refuses, or does not answer by the deadline or
+    /// within 5 s; for a `GET` also if the key holds no string.
     pub async fn look_up_by(
         &self,
         key: &Key,

@@ -1,0 +1,4 @@
+// each
+pub async fn functionNUMBER(id: u64) -> Result<ValueTYPE, Failure> {
+    ValueTYPE::of(id)
+}

@@ -1,0 +1,9 @@
+//! The application before its deploy: the same functions, other types.
+
+#[path = "../../functions.rs"]
+mod functions;
+#[path = "../../subjects.rs"]
+mod subjects;
+mod types;
+
+pub use functions::{Read, Subject, read};

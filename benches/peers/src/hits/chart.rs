@@ -1,0 +1,77 @@
+//! Charts of hits.
+
+use super::report::{callers, ratio, ratios_of};
+use super::{CALLERS, Hits, Place};
+use crate::chart::{Bar, Chart, Panel, Row, Scale};
+use crate::page::Size;
+use crate::report::nanoseconds;
+
+/// Numbers of callers whose latencies are drawn.
+const SHOWN: [usize; 2] = [1, 64];
+
+pub fn charts(hits: &Hits) -> Vec<Chart> {
+    let (ratios_name, latencies_name, what) = match (hits.place, hits.size) {
+        (Place::Redis, Size::Small) => ("hits-256", "latency-256", "Hits on Redis, 256 B"),
+        (Place::Redis, Size::Large) => ("hits-4096", "latency-4096", "Hits on Redis, 4 KiB"),
+        (Place::InProcess, _) => ("hits-memory", "latency-memory", "Hits in the process"),
+    };
+    vec![
+        Chart {
+            name: ratios_name,
+            title: format!("{what}: calls per second as a ratio to the baseline"),
+            rows: rows(hits),
+            panels: ratios(hits),
+        },
+        Chart {
+            name: latencies_name,
+            title: format!("{what}: latency from p50 to p99, on a logarithmic scale"),
+            rows: rows(hits),
+            panels: latencies(hits),
+        },
+    ]
+}
+
+fn rows(hits: &Hits) -> Vec<Row> {
+    hits.rows.iter().map(|row| Row::new(row.name)).collect()
+}
+
+fn ratios(hits: &Hits) -> Vec<Panel> {
+    let all: Vec<_> = hits.rows.iter().map(|row| ratios_of(hits, row)).collect();
+    let panels = callers().enumerate().map(|(number, title)| {
+        let bars = all.iter().map(|ratios| {
+            let to = ratios.get(number).copied().unwrap_or_default();
+            Bar {
+                from: 0.0,
+                to,
+                label: ratio(to),
+            }
+        });
+        Panel {
+            title,
+            bars: bars.collect(),
+            scale: Scale::Linear,
+            reference: Some(1.0),
+        }
+    });
+    panels.collect()
+}
+
+fn latencies(hits: &Hits) -> Vec<Panel> {
+    let panels = callers().enumerate().map(|(number, title)| {
+        let bars = hits.rows.iter().filter_map(|row| {
+            let latencies = &row.cells.get(number)?.latencies;
+            let [from, to] = [0.5, 0.99].map(|part| latencies.value_at_quantile(part) as f64);
+            let label = format!("{} to {}", nanoseconds(from), nanoseconds(to));
+            Some(Bar { from, to, label })
+        });
+        Panel {
+            title,
+            bars: bars.collect(),
+            scale: Scale::Logarithmic,
+            reference: None,
+        }
+    });
+    let shown = CALLERS.into_iter().zip(panels);
+    let shown = shown.filter(|(callers, _)| SHOWN.contains(callers));
+    shown.map(|(_, panel)| panel).collect()
+}

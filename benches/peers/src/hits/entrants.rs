@@ -1,0 +1,102 @@
+//! Who takes part, and what each is compared with.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cache_benches::RedisServer;
+use cache_runtime::Cache;
+
+use super::turn::Entrant;
+use crate::contenders::annotated::{self, Annotated, AnnotatedPostcard};
+use crate::contenders::bare::Bare;
+use crate::contenders::by_hand::ByHand;
+use crate::contenders::cached::Cached;
+use crate::contenders::format::Format;
+use crate::contenders::hitbox::Hitbox;
+use crate::contenders::in_process::{
+    CachedLruTtl, CachedSharded, CachedUnbounded, Embedded, Moka, Plain, Quick,
+};
+use crate::contenders::pooled::Pooled;
+use crate::contenders::wire::Wire;
+use crate::origin::Failure;
+
+/// Where pages are cached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Redis,
+    InProcess,
+}
+
+impl Place {
+    /// See [`Turn::stride`](super::turn::Turn::stride).
+    pub fn stride(self) -> u32 {
+        match self {
+            Self::Redis => 1,
+            Self::InProcess => 64,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Redis => "on Redis",
+            Self::InProcess => "in process",
+        })
+    }
+}
+
+pub struct Entered {
+    pub name: &'static str,
+    pub baseline: usize,
+    /// It caches nothing, so there is nothing to warm.
+    pub is_bare: bool,
+    pub entrant: Box<dyn Entrant>,
+}
+
+/// The first two are the baselines, one for each codec.
+pub async fn on_redis(server: &RedisServer) -> Result<Vec<Entered>, Failure> {
+    let url = &server.url();
+    let cache = annotated::open(url).await?;
+    let by_hand = ByHand::open(url, Format::MessagePack).await?;
+    let by_hand_postcard = ByHand::open(url, Format::Postcard).await?;
+    let wire = Wire::open(&server.address()).await?;
+    Ok(vec![
+        entered("redis-rs `GET`, MessagePack", 0, by_hand),
+        entered("redis-rs `GET`, Postcard", 1, by_hand_postcard),
+        entered("`#[cached]`, MessagePack", 0, Annotated(cache.clone())),
+        entered("`#[cached]`, Postcard", 1, AnnotatedPostcard(cache)),
+        entered("deadpool-redis `GET`, MessagePack", 0, Pooled::open(url)?),
+        entered("`cached`", 0, Cached::new(url)),
+        entered("`hitbox`", 0, Hitbox::open(url)?),
+        entered("RESP by hand, MessagePack", 0, wire),
+        Entered {
+            is_bare: true,
+            ..entered("not annotated: 5 ms of work", 0, Bare)
+        },
+    ])
+}
+
+pub fn in_process() -> Vec<Entered> {
+    vec![
+        entered("not annotated: a shared value", 0, Plain),
+        entered("`#[cached]`, embedded store", 0, Embedded(Cache::memory())),
+        entered("`cached`, LRU and TTL", 0, CachedLruTtl),
+        entered("`cached`, unbounded", 0, CachedUnbounded),
+        entered("`cached`, unbounded, shards", 0, CachedSharded),
+        entered("`moka`", 0, Moka::default()),
+        entered("`quick_cache`", 0, Quick::default()),
+    ]
+}
+
+fn entered<C>(name: &'static str, baseline: usize, contender: C) -> Entered
+where
+    C: crate::contenders::Contender,
+{
+    Entered {
+        name,
+        baseline,
+        is_bare: false,
+        entrant: Box::new(Arc::new(contender)),
+    }
+}

@@ -1,0 +1,170 @@
+//! One turn of one contender: many callers who ask for pages that are cached.
+
+use std::hint::black_box;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Barrier;
+
+use crate::allocations;
+use crate::contenders::Contender;
+use crate::origin::{self, Failure};
+use crate::page::Page;
+
+/// How a turn is measured.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    pub callers: usize,
+    pub ids: Range<u64>,
+    pub length: Duration,
+    /// Every how many calls one is timed, and the caller lets others run. Where a call takes less
+    /// than reading the clock, not each is timed.
+    pub stride: u32,
+}
+
+/// What a turn gave.
+#[derive(Debug, Default)]
+pub struct Taken {
+    pub calls: u64,
+    pub seconds: f64,
+    /// Latencies of the calls that were timed, in nanoseconds.
+    pub latencies: Vec<u64>,
+}
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A contender whose type does not show, so that all stand in one list. What is boxed is a turn,
+/// never a call.
+pub trait Entrant {
+    fn turn(&self, turn: Turn) -> Boxed<'_, Result<Taken, Failure>>;
+
+    /// Allocations of so many calls, divided among the callers of the turn.
+    fn allocations(&self, turn: Turn, calls: u64) -> Boxed<'_, Result<f64, Failure>>;
+
+    /// Makes sure that all pages are cached, right, and that the origin rests.
+    fn warm(&self, ids: Range<u64>) -> Boxed<'_, Result<(), Failure>>;
+}
+
+impl<C: Contender> Entrant for Arc<C> {
+    fn turn(&self, turn: Turn) -> Boxed<'_, Result<Taken, Failure>> {
+        Box::pin(timed(self, turn))
+    }
+
+    fn allocations(&self, turn: Turn, calls: u64) -> Boxed<'_, Result<f64, Failure>> {
+        Box::pin(counted(self, turn, calls))
+    }
+
+    fn warm(&self, ids: Range<u64>) -> Boxed<'_, Result<(), Failure>> {
+        Box::pin(warm(self, ids))
+    }
+}
+
+async fn timed<C: Contender>(contender: &Arc<C>, turn: Turn) -> Result<Taken, Failure> {
+    let start = Instant::now();
+    let callers: Vec<_> = (0..turn.callers)
+        .map(|number| {
+            let (contender, turn) = (Arc::clone(contender), turn.clone());
+            tokio::spawn(async move { caller(&*contender, &turn, number, start).await })
+        })
+        .collect();
+    let mut all = Taken::default();
+    for caller in callers {
+        let taken = caller.await.map_err(Failure::of)??;
+        all.calls += taken.calls;
+        all.latencies.extend(taken.latencies);
+    }
+    all.seconds = start.elapsed().as_secs_f64();
+    Ok(all)
+}
+
+async fn caller<C: Contender>(
+    contender: &C,
+    turn: &Turn,
+    number: usize,
+    start: Instant,
+) -> Result<Taken, Failure> {
+    let mut ids = Ids::new(&turn.ids, number);
+    let mut taken = Taken::default();
+    while start.elapsed() < turn.length {
+        let before = Instant::now();
+        black_box(contender.get(ids.next()).await?);
+        let latency = before.elapsed().as_nanos();
+        taken.latencies.push(latency.try_into().unwrap_or(u64::MAX));
+        for _ in 1..turn.stride {
+            black_box(contender.get(ids.next()).await?);
+        }
+        taken.calls += u64::from(turn.stride);
+        if turn.stride > 1 {
+            // Calls that never wait would leave the other callers no turn.
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(taken)
+}
+
+async fn counted<C: Contender>(contender: &Arc<C>, turn: Turn, calls: u64) -> Result<f64, Failure> {
+    let each = calls / turn.callers.max(1) as u64;
+    let gate = Arc::new(Barrier::new(turn.callers + 1));
+    let callers: Vec<_> = (0..turn.callers)
+        .map(|number| {
+            let (contender, turn) = (Arc::clone(contender), turn.clone());
+            let gate = Arc::clone(&gate);
+            tokio::spawn(async move {
+                let mut ids = Ids::new(&turn.ids, number);
+                gate.wait().await;
+                for _ in 0..each {
+                    black_box(contender.get(ids.next()).await?);
+                }
+                Ok::<_, Failure>(())
+            })
+        })
+        .collect();
+    allocations::start();
+    gate.wait().await;
+    for caller in callers {
+        caller.await.map_err(Failure::of)??;
+    }
+    let allocations = allocations::stop();
+    Ok(allocations as f64 / (each * turn.callers as u64) as f64)
+}
+
+async fn warm<C: Contender>(contender: &Arc<C>, ids: Range<u64>) -> Result<(), Failure> {
+    for id in ids.clone() {
+        contender.get(id).await?;
+    }
+    let loads = origin::loads();
+    for id in ids {
+        let page = contender.get(id).await?;
+        if page.as_ref() != &Page::new(id, origin::version()) {
+            return Err(Failure(format!("page {id} is not what was cached")));
+        }
+    }
+    match origin::loads() - loads {
+        0 => Ok(()),
+        loads => Err(Failure(format!("{loads} pages were not cached"))),
+    }
+}
+
+/// Pages in no order that would help, another for each caller (xorshift).
+struct Ids<'a> {
+    ids: &'a Range<u64>,
+    state: u64,
+}
+
+impl<'a> Ids<'a> {
+    fn new(ids: &'a Range<u64>, caller: usize) -> Self {
+        let state = 0x9e37_79b9_7f4a_7c15 ^ ((caller as u64 + 1) << 20);
+        Self { ids, state }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        // A division would take longer than some caches do.
+        let count = self.ids.end - self.ids.start;
+        self.ids.start + (((self.state >> 32) * count) >> 32)
+    }
+}

@@ -1,0 +1,117 @@
+//! What the command line asks for.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::{behaviour, cost, hits};
+
+pub const USAGE: &str = "\
+cargo xtask bench [--quick] [--only hits|behaviour|cost] [--rounds N] [--seconds S] [--out DIR]
+
+  --quick      short turns and few runs: to see that it works, not for numbers to rely on
+  --only PART  one part instead of all three
+  --rounds N   how often each contender has its turn
+  --seconds S  how long a turn is, for instance 0.5
+  --out DIR    where report.md and its charts go: docs/benchmarks by default, for a quick or
+               partial run target/benchmarks";
+
+/// The parts of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Hits,
+    Behaviour,
+    Cost,
+}
+
+#[derive(Debug)]
+pub struct Options {
+    pub quick: bool,
+    pub only: Option<Part>,
+    rounds: Option<usize>,
+    seconds: Option<f64>,
+    out: Option<PathBuf>,
+}
+
+impl Options {
+    pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self {
+            quick: false,
+            only: None,
+            rounds: None,
+            seconds: None,
+            out: None,
+        };
+        let mut arguments = arguments;
+        while let Some(name) = arguments.next() {
+            if name == "--quick" {
+                options.quick = true;
+                continue;
+            }
+            let value = arguments.next().unwrap_or_default();
+            let wrong = || format!("`{name} {value}` is not understood\n\n{USAGE}");
+            match name.as_str() {
+                "--only" => options.only = Some(part(&value).ok_or_else(wrong)?),
+                "--rounds" => options.rounds = Some(value.parse().map_err(|_| wrong())?),
+                "--seconds" => options.seconds = Some(value.parse().map_err(|_| wrong())?),
+                "--out" if !value.is_empty() => options.out = Some(value.into()),
+                _ => return Err(wrong()),
+            }
+        }
+        Ok(options)
+    }
+
+    pub fn includes(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
+
+    pub fn hits(&self) -> hits::Plan {
+        let (rounds, seconds) = if self.quick { (3, 0.05) } else { (15, 0.2) };
+        hits::Plan {
+            rounds: self.rounds.unwrap_or(rounds).max(1),
+            length: Duration::from_secs_f64(self.seconds.unwrap_or(seconds).clamp(0.01, 3600.0)),
+        }
+    }
+
+    pub fn behaviour(&self) -> behaviour::Plan {
+        let (outage, after) = if self.quick { (1, 2) } else { (3, 5) };
+        behaviour::Plan {
+            outage: Duration::from_secs(outage),
+            after: Duration::from_secs(after),
+        }
+    }
+
+    pub fn cost(&self) -> cost::Plan {
+        let (functions, types, builds) = if self.quick {
+            (20, 10, (1, 1))
+        } else {
+            (200, 50, (2, 3))
+        };
+        cost::Plan {
+            functions,
+            types,
+            builds,
+        }
+    }
+
+    /// Numbers that are not meant to be published do not replace those that are.
+    pub fn out(&self) -> PathBuf {
+        let is_whole = !self.quick && self.only.is_none();
+        let default = if is_whole {
+            "docs/benchmarks"
+        } else {
+            "target/benchmarks"
+        };
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let out = self.out.clone();
+        out.unwrap_or_else(|| PathBuf::from(root).join(default))
+    }
+}
+
+fn part(name: &str) -> Option<Part> {
+    match name {
+        "hits" => Some(Part::Hits),
+        "behaviour" => Some(Part::Behaviour),
+        "cost" => Some(Part::Cost),
+        _ => None,
+    }
+}
