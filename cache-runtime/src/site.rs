@@ -1,8 +1,12 @@
 //! [`Site`]: the static facts of one annotated function.
 
+use std::any::TypeId;
 use std::panic::Location;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::codec::{Codec, CodecError, TypeIdentity, type_identity};
+use crate::rules::CacheValue;
 
 /// The static facts of one annotated function, written by the macro.
 ///
@@ -15,6 +19,8 @@ pub struct Site {
     template: &'static str,
     place: &'static Location<'static>,
     id: OnceLock<usize>,
+    /// Of the first value type that was asked for; a generic function has more.
+    identity: OnceLock<(TypeId, TypeIdentity)>,
 }
 
 impl Site {
@@ -26,6 +32,7 @@ impl Site {
             template,
             place: Location::caller(),
             id: OnceLock::new(),
+            identity: OnceLock::new(),
         }
     }
 
@@ -33,6 +40,20 @@ impl Site {
     pub(crate) fn id(&self) -> usize {
         static IDS: AtomicUsize = AtomicUsize::new(0);
         *self.id.get_or_init(|| IDS.fetch_add(1, Relaxed))
+    }
+
+    /// [`type_identity`], which it costs a little to find out.
+    pub(crate) fn identity<V: CacheValue, C: Codec>(&self) -> Result<TypeIdentity, CodecError> {
+        let id = TypeId::of::<(V, C)>();
+        if let Some((of, identity)) = self.identity.get()
+            && *of == id
+        {
+            return Ok(*identity);
+        }
+        let identity = type_identity::<V, C>()?;
+        // Whoever came first stays.
+        let _ = self.identity.set((id, identity));
+        Ok(identity)
     }
 
     /// The key template, empty for a default key.

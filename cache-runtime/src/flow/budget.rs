@@ -16,6 +16,8 @@ use crate::store::{Found, Store};
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: Duration,
+    // When a look-up began whose time has not been taken off. After a hit nobody asks for it.
+    unsettled: Option<Instant>,
 }
 
 /// Longer than anybody waits; a deadline further off may be beyond what the clock counts.
@@ -25,6 +27,7 @@ impl Budget {
     pub(crate) fn new(total: Duration) -> Self {
         Self {
             left: total.min(LONGEST),
+            unsettled: None,
         }
     }
 
@@ -32,10 +35,17 @@ impl Budget {
         self.left
     }
 
+    /// Takes off what the last look-up took.
+    pub(crate) fn settle(&mut self) {
+        if let Some(start) = self.unsettled.take() {
+            self.left = self.left.saturating_sub(start.elapsed());
+        }
+    }
+
     /// Reads an entry for as long as the budget lasts. Cancel safe.
     ///
     /// What [`spend`](Self::spend) does of any operation, but the store keeps the time: reads that
-    /// are sent together share a timer.
+    /// are sent together share a timer. What it took is taken off by [`settle`](Self::settle).
     pub(crate) async fn look_up(
         &mut self,
         store: &Store,
@@ -44,12 +54,11 @@ impl Budget {
         if self.left.is_zero() {
             return Err(spent());
         }
+        self.settle();
         let start = Instant::now();
-        let found = store
-            .look_up_by(&place.key, &place.tags, start + self.left)
-            .await;
-        self.left = self.left.saturating_sub(start.elapsed());
-        found
+        self.unsettled = Some(start);
+        let deadline = start + self.left;
+        store.look_up_by(&place.key, &place.tags, deadline).await
     }
 
     /// Runs a cache operation for as long as the budget lasts. Cancel safe if `operation` is.
@@ -57,6 +66,7 @@ impl Budget {
         &mut self,
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
+        self.settle();
         if self.left.is_zero() {
             return Err(spent());
         }

@@ -25,7 +25,8 @@ impl Flow {
             engine.confirm_in_background();
             return self.missed(Miss::Unconfirmed);
         }
-        let since = Since::Stored(Moment::now());
+        // It is asked later than that, and whoever holds a lead does not come here.
+        let since = Since::Stored(self.called);
         let found = self.budget.look_up(&engine.store, place).await;
         match found {
             Err(error) => self.missed(Miss::Store(error.kind())),
@@ -85,6 +86,8 @@ impl Flow {
     }
 
     pub(super) fn missed(&mut self, miss: Miss) -> Option<Step> {
+        // Before anybody is waited for, or the origin is run.
+        self.budget.settle();
         self.record(Event::Missed(miss));
         match miss {
             // It did answer: there is something that is overwritten.
@@ -179,6 +182,7 @@ impl Flow {
     /// What was handed out last is of no use to this caller.
     pub(crate) fn undecodable(&mut self) {
         if self.handed_out.take().is_some() {
+            self.budget.settle();
             self.record(Event::Missed(Miss::Undecodable));
             if self.lead.is_some() && self.leased.is_none() {
                 self.stage = Stage::Acquire { force: false };

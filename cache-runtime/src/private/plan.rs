@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::drive::{Anywhere, Decision, Detached, Drive, Here, Outlined, Steps};
 use super::{OptionValue, Returns, Sharing};
 use crate::cache::Cache;
-use crate::codec::{Codec, MessagePack, type_identity};
+use crate::codec::{Codec, MessagePack};
 use crate::entry::{Core, Entry};
 use crate::error::CacheError;
 use crate::flow::{Call, Flow, Step};
@@ -257,7 +257,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         let at = at.map_err(CacheError::from).and_then(|(key, tags)| {
             Ok(Place {
                 key,
-                identity: type_identity::<S::Value, C>()?,
+                identity: self.site.identity::<S::Value, C>()?,
                 tags,
             })
         });
