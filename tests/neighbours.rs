@@ -324,7 +324,6 @@ fn a_call_may_be_dropped_outside_any_runtime() {
 }
 
 #[test]
-#[ignore = "open: commands other than reads arm a timer without looking for a runtime, which panics"]
 fn an_invalidation_outside_any_runtime_says_that_it_failed() {
     let (_runtime, _server, cache) = of_another_runtime();
     let entry = cache.entry::<u8>("k");
@@ -334,7 +333,6 @@ fn an_invalidation_outside_any_runtime_says_that_it_failed() {
 }
 
 #[test]
-#[ignore = "open: commands other than reads arm a timer without looking for a runtime, which panics"]
 fn a_refresh_outside_any_runtime_goes_to_its_origin() {
     let (_runtime, _server, cache) = of_another_runtime();
     assert_eq!(on_this_thread(cache.scope(refresh(square(7)))), 49);

@@ -401,6 +401,7 @@ impl Lane {
         &self,
         part: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
+        runtime()?;
         timeout(RESPONSE_TIMEOUT, part).await.unwrap_or_else(|_| {
             let failure = late();
             self.shared.failed(failure.error.clone());
@@ -414,13 +415,7 @@ impl Lane {
         deadline: Instant,
         part: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        if Handle::try_current().is_err() {
-            return Err(StoreError::new(
-                StoreErrorKind::Unavailable,
-                "not called from a tokio runtime",
-            )
-            .into());
-        }
+        runtime()?;
         let call = Call::start(&self.shared);
         let deadline = deadline.min(call.started + RESPONSE_TIMEOUT);
         // Cut off, the call is not finished and says so.
@@ -442,6 +437,7 @@ impl Lane {
         if let Some(wire) = self.ready() {
             return Ok(wire);
         }
+        runtime()?;
         let mut changes = self.shared.slot.subscribe();
         loop {
             let vacant = match &changes.borrow_and_update().state {
@@ -456,10 +452,7 @@ impl Lane {
                     .shared
                     .start_keeper(|state| matches!(state, State::Vacant))
             {
-                return Err(StoreError::new(
-                    StoreErrorKind::Unavailable,
-                    "not called from a tokio runtime",
-                ));
+                return Err(no_runtime());
             }
             if changes.changed().await.is_err() {
                 return Err(closed());
@@ -472,6 +465,18 @@ impl Drop for Lane {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// The current runtime. Without one there is no timer that could end a wait.
+fn runtime() -> Result<Handle, StoreError> {
+    Handle::try_current().map_err(|_| no_runtime())
+}
+
+fn no_runtime() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unavailable,
+        "not called from a tokio runtime",
+    )
 }
 
 fn unanswered() -> StoreError {
