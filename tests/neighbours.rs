@@ -241,7 +241,6 @@ fn a_waker_may_own_another_read() {
 
 /// Without a runtime there is no timer that could end a wait: the origin runs at once.
 #[test]
-#[ignore = "open: a read in company waits for a runtime that nobody drives"]
 fn a_call_outside_any_runtime_waits_for_nobody() {
     let (done, ended) = mpsc::channel();
     thread::spawn(move || {

@@ -355,6 +355,7 @@ impl Lane {
         tags: &[Key],
         deadline: Instant,
     ) -> Result<Found, Failure> {
+        let here = runtime()?.id();
         let joined = poll_fn(|context| {
             let joined = wire.reads.join(key, tags, deadline, context.waker());
             Poll::Ready(joined)
@@ -368,9 +369,9 @@ impl Lane {
             self.carry(wire);
         }
         // The carrier keeps the time, but its runtime may not be driven while this one is.
-        match Handle::try_current() {
-            Ok(runtime) if runtime.id() != wire.runtime.id() => waiting.by(deadline).await,
-            _ => Pin::new(&mut waiting.ticket).await,
+        match here == wire.runtime.id() {
+            true => Pin::new(&mut waiting.ticket).await,
+            false => waiting.by(deadline).await,
         }
     }
 
