@@ -205,7 +205,6 @@ impl<F: Send> Wake for Owner<F> {
 /// A read that moves to another task lets go of the first one's waker, which may be the last to hold
 /// that task and the reads in it.
 #[test]
-#[ignore = "open: `Ticket::poll` drops the former waker under the lock of the desk"]
 fn a_waker_may_own_another_read() {
     let (done, ended) = mpsc::channel();
     thread::spawn(move || {

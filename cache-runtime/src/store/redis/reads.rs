@@ -85,6 +85,14 @@ enum Place {
     Left,
 }
 
+/// What a caller finds in its place.
+enum Visit {
+    Answered(Result<Found, Failure>),
+    Waits,
+    /// The reply, when it comes, would wake somebody else.
+    Moved,
+}
+
 /// A caller's right to the reply in its place.
 #[derive(Debug)]
 pub(super) struct Ticket<'a> {
@@ -133,6 +141,8 @@ impl Reads {
         waker: &Waker,
     ) -> (Ticket<'_>, bool) {
         let asked = 1 + tags.len();
+        // Not under the lock: that may run anything.
+        let waker = waker.clone();
         let mut desk = self.desk.lock();
         let desk = &mut *desk;
         let place = desk.seat(waker);
@@ -232,8 +242,8 @@ impl Reads {
 }
 
 impl Desk {
-    fn seat(&mut self, waker: &Waker) -> usize {
-        let waiting = Place::Waiting(waker.clone());
+    fn seat(&mut self, waker: Waker) -> usize {
+        let waiting = Place::Waiting(waker);
         match self.free.pop() {
             Some(number) => {
                 if let Some(place) = self.places.get_mut(number) {
@@ -248,20 +258,30 @@ impl Desk {
         }
     }
 
-    /// Takes the reply out of its place, or leaves the waker there; what the place held.
-    fn visit(&mut self, number: usize, waker: &Waker) -> Place {
+    /// Takes the reply out of its place. If it has not come and would wake somebody else, `spare`
+    /// changes places with the waker that is there.
+    fn visit(&mut self, number: usize, waker: &Waker, spare: &mut Option<Waker>) -> Visit {
         let Some(place) = self.places.get_mut(number) else {
-            return Place::Free;
+            return Visit::Waits;
         };
         match place {
-            Place::Waiting(old) if old.will_wake(waker) => Place::Free,
-            Place::Waiting(_) => mem::replace(place, Place::Waiting(waker.clone())),
-            Place::Answered(_) => {
-                self.free.push(number);
-                mem::replace(place, Place::Free)
-            }
+            Place::Waiting(old) if old.will_wake(waker) => Visit::Waits,
+            Place::Waiting(old) => match spare {
+                Some(spare) => {
+                    mem::swap(old, spare);
+                    Visit::Waits
+                }
+                None => Visit::Moved,
+            },
+            Place::Answered(_) => match mem::replace(place, Place::Free) {
+                Place::Answered(found) => {
+                    self.free.push(number);
+                    Visit::Answered(found)
+                }
+                _ => Visit::Waits,
+            },
             // Not polled again after its reply.
-            Place::Free | Place::Left => Place::Free,
+            Place::Free | Place::Left => Visit::Waits,
         }
     }
 
@@ -333,13 +353,19 @@ impl Future for Ticket<'_> {
         if mem::take(&mut self.fresh) {
             return Poll::Pending;
         }
-        match self.reads.desk.lock().visit(self.place, context.waker()) {
-            Place::Answered(found) => {
-                self.taken = true;
-                Poll::Ready(found)
+        let waker = context.waker();
+        // Made and dropped outside the lock, whichever waker it is: that may run anything.
+        let mut spare = None;
+        loop {
+            let visit = self.reads.desk.lock().visit(self.place, waker, &mut spare);
+            match visit {
+                Visit::Answered(found) => {
+                    self.taken = true;
+                    return Poll::Ready(found);
+                }
+                Visit::Waits => return Poll::Pending,
+                Visit::Moved => spare = Some(waker.clone()),
             }
-            // What it held before is dropped here and not under the lock: that may run anything.
-            Place::Free | Place::Waiting(_) | Place::Left => Poll::Pending,
         }
     }
 }
