@@ -46,8 +46,8 @@ use crate::{
     resilience::Breaker,
 };
 
-/// A call dropped unanswered after this long says something about the link; one dropped sooner
-/// says something about its caller.
+/// A call dropped unanswered after this long says something about the link, and so does one whose
+/// deadline has passed; one dropped sooner says something about its caller.
 const CUT_OFF: Duration = Duration::from_millis(50);
 
 /// Limit of a call whose own deadline is later, or that has none.
@@ -363,6 +363,7 @@ impl Lane {
         let (ticket, opens) = joined.await;
         let mut waiting = Waiting {
             shared: &self.shared,
+            deadline: ticket.deadline(deadline),
             ticket,
         };
         if opens {
@@ -371,7 +372,7 @@ impl Lane {
         // The carrier keeps the time, but its runtime may not be driven while this one is.
         match here == wire.runtime.id() {
             true => Pin::new(&mut waiting.ticket).await,
-            false => waiting.by(deadline).await,
+            false => waiting.in_time().await,
         }
     }
 
@@ -417,8 +418,10 @@ impl Lane {
         part: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         runtime()?;
-        let call = Call::start(&self.shared);
-        let deadline = deadline.min(call.started + RESPONSE_TIMEOUT);
+        let mut call = Call::start(&self.shared);
+        let deadline = *call
+            .deadline
+            .insert(deadline.min(call.started + RESPONSE_TIMEOUT));
         // Cut off, the call is not finished and says so.
         let result = timeout_at(deadline, part).await.map_err(|_| late())?;
         call.finish();
@@ -633,9 +636,7 @@ impl Shared {
     pub(super) fn expire(&self, wire: &Wire, batch: &mut Batch) {
         let now = Instant::now();
         let late = wire.reads.expire(batch, now, &late());
-        if batch.waited(now) >= CUT_OFF {
-            (0..late).for_each(|_| self.failed(unanswered()));
-        }
+        (0..late).for_each(|_| self.failed(unanswered()));
     }
 
     /// The link failed a call: counts, and has the keeper look.
@@ -739,29 +740,34 @@ fn refuses_many(failure: &Failure) -> bool {
 struct Waiting<'a> {
     shared: &'a Shared,
     ticket: Ticket<'a>,
+    deadline: Instant,
 }
 
 impl Waiting<'_> {
     /// The reply, if it comes by the deadline.
-    fn by(&mut self, deadline: Instant) -> Boxed<'_, Result<Found, Failure>> {
-        let ticket = timeout_at(deadline, Pin::new(&mut self.ticket));
+    fn in_time(&mut self) -> Boxed<'_, Result<Found, Failure>> {
+        let ticket = timeout_at(self.deadline, Pin::new(&mut self.ticket));
         Box::pin(async { ticket.await.unwrap_or_else(|_| Err(late())) })
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if self.ticket.waited().is_some_and(|time| time >= CUT_OFF) {
+        if let Some(since) = self.ticket.waits_since()
+            && is_overdue(since, Some(self.deadline))
+        {
             self.shared.failed(unanswered());
         }
     }
 }
 
-/// Watches over one call: dropped unfinished after [`CUT_OFF`], it counts as a failure, since
-/// the budget that cut it off is not visible from here.
+/// Watches over one call: dropped unfinished after its deadline or [`CUT_OFF`], it counts as a
+/// failure. The latter because most calls have no deadline: the budget that cuts them off is not
+/// visible from here.
 struct Call<'a> {
     shared: &'a Shared,
     started: Instant,
+    deadline: Option<Instant>,
     finished: bool,
 }
 
@@ -770,6 +776,7 @@ impl<'a> Call<'a> {
         Self {
             shared,
             started: Instant::now(),
+            deadline: None,
             finished: false,
         }
     }
@@ -781,8 +788,14 @@ impl<'a> Call<'a> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        if !self.finished && self.started.elapsed() >= CUT_OFF {
+        if !self.finished && is_overdue(self.started, self.deadline) {
             self.shared.failed(unanswered());
         }
     }
+}
+
+/// Whether an unanswered call has been given long enough to say something about the link.
+fn is_overdue(since: Instant, deadline: Option<Instant>) -> bool {
+    let now = Instant::now();
+    now.saturating_duration_since(since) >= CUT_OFF || deadline.is_some_and(|by| now >= by)
 }

@@ -15,7 +15,6 @@ use std::{
     pin::Pin,
     sync::atomic::{AtomicUsize, Ordering},
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -333,10 +332,6 @@ impl Batch {
     pub(super) fn is_awaited(&self) -> bool {
         self.reads.iter().any(|read| read.place.is_some())
     }
-
-    pub(super) fn waited(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.since)
-    }
 }
 
 fn weight(reply: &Value) -> usize {
@@ -371,9 +366,14 @@ impl Future for Ticket<'_> {
 }
 
 impl Ticket<'_> {
-    /// How long it has been waiting, if it still is.
-    pub(super) fn waited(&self) -> Option<Duration> {
-        (!self.taken).then(|| self.since.elapsed())
+    /// When the carrier gives it up, if its caller waits until `deadline`.
+    pub(super) fn deadline(&self, deadline: Instant) -> Instant {
+        deadline.min(self.since + RESPONSE_TIMEOUT)
+    }
+
+    /// Since when it has been waiting, if it still is.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        (!self.taken).then_some(self.since)
     }
 }
 
@@ -396,7 +396,7 @@ impl Drop for Alone<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
+    use std::{pin::pin, time::Duration};
 
     use super::*;
 
