@@ -366,7 +366,6 @@ type Read = Result<Found, StoreError>;
 
 /// Whoever leaves after the reply has come says nothing about the link.
 #[tokio::test]
-#[ignore = "open: a reply that was not picked up counts as unanswered"]
 async fn who_leaves_after_the_reply_blames_nobody() {
     let server = RedisServer::start().await;
     let store = one_lane(&server.url());

@@ -284,6 +284,10 @@ impl Desk {
         }
     }
 
+    fn waits(&self, number: usize) -> bool {
+        matches!(self.places.get(number), Some(Place::Waiting(_)))
+    }
+
     /// Gives a place up, at once if it is answered; what it held.
     fn leave(&mut self, number: usize) -> Place {
         let Some(place) = self.places.get_mut(number) else {
@@ -371,9 +375,10 @@ impl Ticket<'_> {
         deadline.min(self.since + RESPONSE_TIMEOUT)
     }
 
-    /// Since when it has been waiting, if it still is.
+    /// Since when it has been waiting, if its reply has not come yet.
     pub(super) fn waits_since(&self) -> Option<Instant> {
-        (!self.taken).then_some(self.since)
+        let waits = !self.taken && self.reads.desk.lock().waits(self.place);
+        waits.then_some(self.since)
     }
 }
 
