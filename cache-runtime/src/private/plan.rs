@@ -161,7 +161,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         self,
         origin: F,
     ) -> impl Future<Output = S::Out> {
-        let flow = Flow::new(self.call(false));
+        let flow = Box::new(Flow::new(self.call(false)));
         Drive::new(flow, self.steps(), Here { body: origin })
     }
 
@@ -173,7 +173,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         S: 'static,
         C: 'static,
     {
-        let flow = Flow::new(self.call(true));
+        let flow = Box::new(Flow::new(self.call(true)));
         let steps = Steps {
             detach: Typed::<S, C>::detach,
             ..self.steps()
@@ -286,7 +286,7 @@ impl<S: Returns, C: Codec> Typed<S, C> {
         clippy::manual_async_fn,
         reason = "an `async fn` keeps room for each argument twice"
     )]
-    fn decide(self, mut flow: Flow) -> impl Future<Output = Decision<S::Out>> + use<S, C> {
+    fn decide(self, mut flow: Box<Flow>) -> impl Future<Output = Decision<S::Out>> + use<S, C> {
         async move {
             loop {
                 match Outlined::new(flow.next()).await {
@@ -314,7 +314,7 @@ impl<S: Returns, C: Codec> Typed<S, C> {
 
     /// What comes of a load, for its caller.
     #[expect(clippy::manual_async_fn, reason = "as above")]
-    fn finish(self, mut flow: Flow, out: S::Out) -> impl Future<Output = S::Out> + use<S, C> {
+    fn finish(self, mut flow: Box<Flow>, out: S::Out) -> impl Future<Output = S::Out> + use<S, C> {
         async move {
             match S::split(out) {
                 Ok(value) => {
