@@ -238,6 +238,10 @@ impl Cache {
         &self.engine
     }
 
+    pub(crate) fn into_engine(self) -> Arc<Engine> {
+        self.engine
+    }
+
     /// The cache of the innermost [`scope`](Self::scope).
     pub(crate) fn scoped() -> Option<Self> {
         SCOPED.try_with(Self::clone).ok()

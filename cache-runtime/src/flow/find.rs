@@ -102,7 +102,7 @@ impl Flow {
                 self.unleased = NotStored::Unconfirmed;
             }
             Miss::Rejected(Rejected::OtherType) => {
-                self.call.stats.advise(Advice::OtherType, || {
+                self.stats().advise(Advice::OtherType, || {
                     "the entry under this key holds another type: if two functions share the \
                      template, give each its own; after a deploy that changed the type this is \
                      expected once per entry"

@@ -21,10 +21,11 @@ use crate::single_flight::{Caller, Landing, Lead, Role, SharedError, Since, Wait
 use crate::sync::Moment;
 
 /// One call of an annotated function, with everything that types decide already decided.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) stats: Arc<SiteStats>,
+    /// The number of the annotated function's site.
+    pub(crate) site: usize,
     pub(crate) policy: Policy,
     /// How long old values may be served.
     pub(crate) stale: Stale,
@@ -55,7 +56,9 @@ pub(crate) enum Step {
 /// One call on its way.
 #[derive(Debug)]
 pub(crate) struct Flow {
-    pub(super) call: Call,
+    // Shared with loads in the background, and by no other call: what all calls share is not touched
+    // more often than need be.
+    pub(super) call: Arc<Call>,
     pub(super) control: Option<Control>,
     pub(super) called: Moment,
     pub(super) budget: Budget,
@@ -128,7 +131,7 @@ pub(super) enum Stage {
 }
 
 impl Flow {
-    pub(crate) fn new(call: Call) -> Self {
+    pub(crate) fn new(call: Arc<Call>) -> Self {
         Self {
             control: Control::take(),
             called: Moment::now(),
@@ -163,11 +166,12 @@ impl Flow {
     /// Cancel safe: dropping the call at any point abandons the flight it leads and the lease it
     /// holds or has asked for, and a waiter takes over.
     pub(crate) async fn next(&mut self) -> Step {
-        let place = match &self.call.at {
-            Ok(place) => place.clone(),
+        let call = self.call.clone();
+        let engine = &call.engine;
+        let place = match &call.at {
+            Ok(place) => place,
             Err(reason) => return self.bypass(*reason),
         };
-        let engine = self.call.engine.clone();
         loop {
             match mem::replace(&mut self.stage, Stage::Load) {
                 Stage::Enter => {
@@ -179,14 +183,14 @@ impl Flow {
                         }
                         Mode::Cached => Stage::LookUp,
                         Mode::Refresh => {
-                            self.lead = Some(engine.flights.replace(&place));
+                            self.lead = Some(engine.flights.replace(place));
                             Stage::Acquire { force: true }
                         }
                     };
                 }
                 Stage::LookUp => {
                     self.stage = self.after_look_up();
-                    if let Some(step) = self.look_up(&engine, &place).await {
+                    if let Some(step) = self.look_up(engine, place).await {
                         return step;
                     }
                 }
@@ -195,7 +199,7 @@ impl Flow {
                     return self.hand_out(found);
                 }
                 Stage::Join => {
-                    self.stage = match engine.flights.join(&place, &self.caller()) {
+                    self.stage = match engine.flights.join(place, &self.caller()) {
                         Role::Lead(lead) => self.leads(lead),
                         Role::Wait(flight) => Stage::Wait(flight),
                     };
@@ -244,7 +248,7 @@ impl Flow {
                 }
                 Stage::Overtake(flight) => {
                     let caller = self.caller();
-                    self.stage = match engine.flights.overtake(&place, &flight, &caller) {
+                    self.stage = match engine.flights.overtake(place, &flight, &caller) {
                         Role::Lead(lead) => self.leads(lead),
                         Role::Wait(other) => {
                             self.given_up = Some(flight);
@@ -255,21 +259,21 @@ impl Flow {
                 Stage::Alone => {
                     // Who has waited in vain once waits no more.
                     self.again = true;
-                    let lead = engine.flights.alone(&place);
+                    let lead = engine.flights.alone(place);
                     self.stage = self.leads(lead);
                 }
                 Stage::Unleased => {
-                    self.lead = Some(engine.flights.alone(&place));
+                    self.lead = Some(engine.flights.alone(place));
                 }
                 Stage::Acquire { force } => {
-                    let acquired = self.acquire(&engine, &place, force);
+                    let acquired = self.acquire(engine, place, force);
                     if let Some(step) = acquired.await {
                         return step;
                     }
                 }
                 Stage::Watch(token) => {
                     self.record(Event::Waited);
-                    let watched = self.watch(&engine, &place, token);
+                    let watched = self.watch(engine, place, token);
                     if let Some(step) = watched.await {
                         return step;
                     }
@@ -280,7 +284,7 @@ impl Flow {
                         self.stage = Stage::Wait(lead.waiter());
                         return Step::Detach(self.detach(lead));
                     }
-                    Some(lead) => return Step::Load(self.start(&engine, place.key, lead)),
+                    Some(lead) => return Step::Load(self.start(engine, place.key.clone(), lead)),
                 },
             }
         }
@@ -290,16 +294,20 @@ impl Flow {
     /// asked for before.
     pub(crate) fn begin<'a>(&'a mut self) -> Boxed<'a, Option<Run>> {
         Box::pin(async move {
-            let place = self.call.at.clone().ok()?;
-            let engine = self.call.engine.clone();
+            let call = self.call.clone();
+            let (engine, place) = (&call.engine, call.at.as_ref().ok()?);
             if !self.asked {
-                self.acquire(&engine, &place, false).await;
+                self.acquire(engine, place, false).await;
                 self.handed_out = None;
                 self.leased.as_ref()?;
             }
             let lead = self.lead.take()?;
-            Some(self.start(&engine, place.key, lead))
+            Some(self.start(engine, place.key.clone(), lead))
         })
+    }
+
+    pub(super) fn stats(&self) -> &SiteStats {
+        self.call.engine.stats.at(self.call.site)
     }
 
     pub(super) fn caller(&self) -> Caller {

@@ -107,7 +107,7 @@ impl Flow {
             Verdict::Leave(reason) => return Err(reason),
             Verdict::Refuse(error) => {
                 let advice = || format!("a value is not stored: {error}");
-                self.call.stats.advise(Advice::Refused, advice);
+                self.stats().advise(Advice::Refused, advice);
                 return Err(NotStored::Refused);
             }
         };
@@ -126,7 +126,7 @@ impl Flow {
         if sealed.envelope.len() > engine.value_limit {
             let size = sealed.envelope.len();
             let limit = engine.value_limit;
-            self.call.stats.advise(Advice::TooLarge, || {
+            self.stats().advise(Advice::TooLarge, || {
                 format!(
                     "a value of {size} bytes is over the limit of {limit} and is not stored: \
                      cache a smaller part of it, or raise `Cache::builder().value_limit(…)`"
@@ -171,7 +171,7 @@ impl Flow {
             }
             if self.detached || self.old.is_some() {
                 // Otherwise the callers see it.
-                self.call.stats.advise(Advice::Failing, || {
+                self.stats().advise(Advice::Failing, || {
                     "a load has failed, and callers are served old values meanwhile: \
                  `stats()` counts the loads that fail"
                         .to_owned()
@@ -199,7 +199,7 @@ impl Flow {
         let outage = [StoreErrorKind::Unavailable, StoreErrorKind::Timeout];
         if !outage.contains(&error.kind()) {
             let advice = || format!("the store does not take values: {error}");
-            self.call.stats.advise(Advice::Store(error.kind()), advice);
+            self.stats().advise(Advice::Store(error.kind()), advice);
         }
     }
 
@@ -213,14 +213,14 @@ impl Flow {
         self.record(Event::Ended(outcome));
         tracing::debug!(
             target: "cache",
-            function = self.call.stats.name(),
+            function = self.stats().name(),
             key = self.call.at.as_ref().map_or("", |place| place.key.as_str()),
             outcome = %outcome,
         );
     }
 
     pub(super) fn record(&self, event: Event) {
-        self.call.stats.count(event);
+        self.stats().count(event);
         if let Some(control) = &self.control {
             control.record(event);
         }

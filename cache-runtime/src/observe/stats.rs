@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use super::{Event, Miss, NotStored, Outcome};
 use crate::envelope::Rejected;
@@ -55,7 +55,10 @@ macro_rules! counters {
 
         impl Counters {
             fn read(&self, function: String) -> FunctionStats {
-                FunctionStats { function, $($name: self.$name.load(Relaxed),)* }
+                let mut stats = FunctionStats { function, $($name: self.$name.load(Relaxed),)* };
+                // A hit is counted once.
+                stats.calls += stats.hits;
+                stats
             }
         }
     };
@@ -143,37 +146,68 @@ impl fmt::Display for Stats {
     }
 }
 
-/// The counters of all functions called through one cache.
-#[derive(Debug, Default)]
-pub(crate) struct StatsTable(RwLock<Vec<Option<Arc<SiteStats>>>>);
+/// The counters of all functions called through one cache, by the numbers of their sites.
+///
+/// A call reads it without a lock, and without counting references: both would be written by all
+/// threads at once.
+#[derive(Debug)]
+pub(crate) struct StatsTable {
+    // Each twice as long as the one before, and made when the first of its sites is called.
+    segments: [OnceLock<Box<[OnceLock<SiteStats>]>>; SEGMENTS],
+}
+
+/// The sites of the first segment.
+const FIRST: usize = 32;
+/// Enough for hundreds of millions; any more would share the last place.
+const SEGMENTS: usize = 24;
+
+impl Default for StatsTable {
+    fn default() -> Self {
+        Self {
+            segments: [const { OnceLock::new() }; SEGMENTS],
+        }
+    }
+}
 
 impl StatsTable {
     /// The counters of `site`; `scope` names it if it is new here.
-    pub(crate) fn of(&self, site: &Site, scope: &str) -> Arc<SiteStats> {
-        let id = site.id();
-        if let Some(Some(stats)) = self.0.read().get(id) {
-            return stats.clone();
+    pub(crate) fn of(&self, site: &Site, scope: &str) -> &SiteStats {
+        let place = self.place(site.id());
+        if let Some(stats) = place.get() {
+            return stats;
         }
-        let mut table = self.0.write();
-        if table.len() <= id {
-            table.resize_with(id + 1, || None);
-        }
-        let new = Arc::new(SiteStats::new(site, scope));
-        if matches!(table.get(id), Some(None)) {
-            table.iter().flatten().for_each(|other| new.compare(other));
-        }
-        match table.get_mut(id) {
-            Some(slot) => slot.get_or_insert(new).clone(),
-            // Unreachable: the table was just grown past `id`.
-            None => Arc::new(SiteStats::new(site, scope)),
-        }
+        let new = SiteStats::new(site, scope);
+        self.rows().for_each(|other| new.compare(other));
+        place.get_or_init(|| new)
+    }
+
+    /// The counters of the site of this number, which was asked for with [`of`](Self::of) before.
+    pub(crate) fn at(&self, site: usize) -> &SiteStats {
+        self.place(site).get_or_init(SiteStats::unknown)
     }
 
     pub(crate) fn read(&self) -> Vec<FunctionStats> {
-        let table = self.0.read();
-        let rows = table.iter().flatten();
+        let rows = self.rows();
         rows.map(|stats| stats.counters.read(stats.name.clone()))
             .collect()
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &SiteStats> {
+        let segments = self.segments.iter().filter_map(OnceLock::get);
+        segments.flatten().filter_map(OnceLock::get)
+    }
+
+    fn place(&self, site: usize) -> &OnceLock<SiteStats> {
+        let most = FIRST * ((1 << SEGMENTS) - 1) - 1;
+        let site = site.min(most);
+        let segment = (site / FIRST + 1).ilog2() as usize;
+        let start = FIRST * ((1 << segment) - 1);
+        let empty = || (0..FIRST << segment).map(|_| OnceLock::new()).collect();
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "a segment begins where those before it end, and the last one ends with `most`"
+        )]
+        &self.segments[segment].get_or_init(empty)[site - start]
     }
 }
 
@@ -200,6 +234,17 @@ pub(crate) enum Advice {
 }
 
 impl SiteStats {
+    /// Of a site that nobody has named.
+    fn unknown() -> Self {
+        Self {
+            name: String::new(),
+            place: Location::caller(),
+            template: "",
+            counters: Counters::default(),
+            warned: Mutex::default(),
+        }
+    }
+
     fn new(site: &Site, scope: &str) -> Self {
         Self {
             name: site.path(scope),
@@ -252,9 +297,12 @@ impl SiteStats {
                 }
             },
             Event::Ended(outcome) => {
+                if outcome == Outcome::Hit {
+                    return add(&c.hits);
+                }
                 add(&c.calls);
                 match outcome {
-                    Outcome::Hit => add(&c.hits),
+                    Outcome::Hit => {}
                     Outcome::Stale | Outcome::StaleIfError => add(&c.stale),
                     Outcome::Joined => add(&c.joined),
                     Outcome::Loaded | Outcome::NotCalled => {}
@@ -358,5 +406,14 @@ mod tests {
         assert_eq!((row.calls, row.hits, row.loads, row.stored), (2, 1, 1, 1));
         assert_eq!((row.absent, row.other_type, row.rejected), (1, 1, 1));
         assert_eq!((row.unanswered, row.timeouts, row.too_large), (1, 1, 1));
+    }
+
+    #[test]
+    fn every_site_has_a_place_of_its_own() {
+        let table = StatsTable::default();
+        let address = |site| std::ptr::from_ref(table.place(site)).addr();
+        let places: HashSet<usize> = (0..5_000).map(address).collect();
+        assert_eq!(places.len(), 5_000);
+        assert_eq!(address(77), address(77));
     }
 }

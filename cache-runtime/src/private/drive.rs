@@ -28,11 +28,11 @@ pub(super) enum Decision<R> {
     /// Return this.
     Done(R),
     /// Run the origin, then finish.
-    Load(Flow, Run),
+    Load(Box<Flow>, Run),
     /// Let this flow load in the background, and decide again.
-    Detach(Flow, Box<Flow>),
+    Detach(Box<Flow>, Box<Flow>),
     /// Run the origin, in which the cache has no part.
-    Bypass(Flow, Bypass),
+    Bypass(Box<Flow>, Bypass),
 }
 
 /// An annotated function's body.
@@ -124,8 +124,8 @@ impl<F: Future> Future for Outlined<F> {
 /// The steps that know the types, `T` being what they need for it.
 pub(super) struct Steps<T, R, D, E> {
     pub(super) typed: T,
-    pub(super) decide: fn(T, Flow) -> D,
-    pub(super) finish: fn(T, Flow, R) -> E,
+    pub(super) decide: fn(T, Box<Flow>) -> D,
+    pub(super) finish: fn(T, Box<Flow>, R) -> E,
     pub(super) detach: fn(T, Box<Flow>, Detached<R>),
 }
 
@@ -145,14 +145,14 @@ pin_project! {
     #[project = StageProjection]
     enum Stage<D, E> {
         Decide { #[pin] decision: D },
-        Load { flow: Option<Flow>, run: Run },
-        Bypass { flow: Flow, reason: Bypass },
+        Load { flow: Option<Box<Flow>>, run: Run },
+        Bypass { flow: Box<Flow>, reason: Bypass },
         Finish { #[pin] end: E },
     }
 }
 
 impl<T: Copy, R, D, E, O> Drive<T, R, D, E, O> {
-    pub(super) fn new(flow: Flow, steps: Steps<T, R, D, E>, origin: O) -> Self {
+    pub(super) fn new(flow: Box<Flow>, steps: Steps<T, R, D, E>, origin: O) -> Self {
         let decision = (steps.decide)(steps.typed, flow);
         Self {
             origin,

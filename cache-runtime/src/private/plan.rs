@@ -11,7 +11,7 @@ use crate::cache::Cache;
 use crate::codec::{Codec, MessagePack};
 use crate::entry::{Core, Entry};
 use crate::error::CacheError;
-use crate::flow::{Call, Flow, Step};
+use crate::flow::{Call, Engine, Flow, Step};
 use crate::key::{Key, KeyBuilder, KeyError};
 use crate::observe::{Advice, Bypass};
 use crate::place::Place;
@@ -161,8 +161,9 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         self,
         origin: F,
     ) -> impl Future<Output = S::Out> {
-        let flow = Flow::new(self.call(false));
-        Drive::new(flow, self.steps(), Here { body: origin })
+        let steps = self.steps();
+        let flow = Box::new(Flow::new(self.call(false)));
+        Drive::new(flow, steps, Here { body: origin })
     }
 
     /// The same for an origin that owns its arguments, and so can be run in the background.
@@ -173,11 +174,11 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         S: 'static,
         C: 'static,
     {
-        let flow = Flow::new(self.call(true));
         let steps = Steps {
             detach: Typed::<S, C>::detach,
             ..self.steps()
         };
+        let flow = Box::new(Flow::new(self.call(true)));
         Drive::new(flow, steps, Anywhere { load, body: None })
     }
 
@@ -203,14 +204,14 @@ impl<S: Returns, C: Codec> Plan<S, C> {
     }
 
     /// The entry of this key.
-    pub fn entry(self) -> Entry<S::Out> {
+    pub fn entry(mut self) -> Entry<S::Out> {
         let rules = self.rules;
-        let (cache, at) = self.place();
+        let (engine, at) = self.place();
         Entry::new(Core {
-            policy: self.policy.unwrap_or(cache.engine().policy),
+            policy: self.policy.unwrap_or(engine.policy),
             stale: rules.stale,
             hold: rules.hold(),
-            engine: cache.engine().clone(),
+            engine,
             at,
             ttl: None,
             judge: rules.into_judge::<C>(),
@@ -218,9 +219,8 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         })
     }
 
-    fn call(&self, detachable: bool) -> Call {
-        let (cache, at) = self.place();
-        let engine = cache.engine().clone();
+    fn call(mut self, detachable: bool) -> Arc<Call> {
+        let (engine, at) = self.place();
         let stats = engine.stats.of(self.site, self.scope);
         let at = if engine.misconfigured {
             Err(Bypass::Misconfigured)
@@ -232,26 +232,28 @@ impl<S: Returns, C: Codec> Plan<S, C> {
                 Bypass::Unsupported
             })
         };
-        Call {
+        Arc::new(Call {
             policy: self.policy.unwrap_or(engine.policy),
             stale: self.rules.stale,
             hold: self.rules.hold(),
             detachable,
             engine,
-            stats,
+            site: self.site.id(),
             at,
-        }
+        })
     }
 
-    fn place(&self) -> (Cache, Result<Place, CacheError>) {
-        let cache = self.cache.clone().unwrap_or_else(Cache::current);
-        let key = self.key.clone().unwrap_or_else(|| {
-            let key = KeyBuilder::new(&cache.engine().namespace);
+    /// Takes the cache and the key along: all calls share the count of who has the cache.
+    fn place(&mut self) -> (Arc<Engine>, Result<Place, CacheError>) {
+        let engine = self.cache.take().unwrap_or_else(Cache::current);
+        let engine = engine.into_engine();
+        let key = self.key.take().unwrap_or_else(|| {
+            let key = KeyBuilder::new(&engine.namespace);
             key.text(&self.site.path(self.scope)).finish()
         });
-        let tags = match &self.tags[..] {
-            [] => Ok(Arc::default()),
-            tags => tags.iter().cloned().collect(),
+        let tags = match self.tags.is_empty() {
+            true => Ok(Arc::default()),
+            false => self.tags.drain(..).collect(),
         };
         let at = key.and_then(|key| Ok((key, tags?)));
         let at = at.map_err(CacheError::from).and_then(|(key, tags)| {
@@ -261,7 +263,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
                 tags,
             })
         });
-        (cache, at)
+        (engine, at)
     }
 }
 
@@ -286,7 +288,7 @@ impl<S: Returns, C: Codec> Typed<S, C> {
         clippy::manual_async_fn,
         reason = "an `async fn` keeps room for each argument twice"
     )]
-    fn decide(self, mut flow: Flow) -> impl Future<Output = Decision<S::Out>> + use<S, C> {
+    fn decide(self, mut flow: Box<Flow>) -> impl Future<Output = Decision<S::Out>> + use<S, C> {
         async move {
             loop {
                 match Outlined::new(flow.next()).await {
@@ -314,7 +316,7 @@ impl<S: Returns, C: Codec> Typed<S, C> {
 
     /// What comes of a load, for its caller.
     #[expect(clippy::manual_async_fn, reason = "as above")]
-    fn finish(self, mut flow: Flow, out: S::Out) -> impl Future<Output = S::Out> + use<S, C> {
+    fn finish(self, mut flow: Box<Flow>, out: S::Out) -> impl Future<Output = S::Out> + use<S, C> {
         async move {
             match S::split(out) {
                 Ok(value) => {
