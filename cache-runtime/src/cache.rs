@@ -14,7 +14,7 @@ use crate::error::{CacheError, ConfigError, StoreError, StoreErrorKind};
 use crate::flow::{Budget, Engine};
 use crate::key::{Key, KeyBuilder, KeyError};
 use crate::observe::Stats;
-use crate::place::Place;
+use crate::place::Spot;
 use crate::policy::Policy;
 use crate::rules::{CacheValue, Rules, Stale, decode_any};
 use crate::store::{MemoryStore, RedisStore, Store};
@@ -140,13 +140,11 @@ impl Cache {
             policy: self.engine.policy,
             stale: Stale::default(),
             hold: ENTRY_TTL,
-            at: type_identity::<V, MessagePack>()
-                .map(|identity| Place {
-                    key,
-                    identity,
-                    tags: Arc::default(),
-                })
-                .map_err(CacheError::from),
+            at: Spot::new(
+                Ok(key),
+                type_identity::<V, MessagePack>(),
+                Ok(Arc::default()),
+            ),
             ttl: None,
             judge: Rules::<V>::fixed(ENTRY_TTL).into_judge::<MessagePack>(),
             decode: decode_any::<V, MessagePack>,

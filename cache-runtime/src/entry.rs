@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::error::CacheError;
 use crate::flow::{Budget, Engine, Target};
-use crate::place::Place;
+use crate::place::{Place, Spot};
 use crate::policy::Policy;
 use crate::rules::{CacheValue, Decode, Judge, Stale, Verdict};
 
@@ -56,7 +56,7 @@ pub(crate) struct Core {
     pub(crate) stale: Stale,
     /// How long the entry is kept while it holds nothing but a lease.
     pub(crate) hold: Duration,
-    pub(crate) at: Result<Place, CacheError>,
+    pub(crate) at: Spot,
     /// Judges and encodes a value.
     pub(crate) judge: Judge,
     /// Instead of what the rules say.
@@ -226,7 +226,7 @@ impl<V> fmt::Debug for PlainEntry<V> {
 
 impl Core {
     pub(crate) fn key(&self) -> &str {
-        self.at.as_ref().map_or("", |place| place.key.as_str())
+        self.at.outdated().map_or("", |place| place.key.as_str())
     }
 
     fn judge<V: CacheValue>(&self, value: &V) -> Verdict {
@@ -234,7 +234,7 @@ impl Core {
     }
 
     async fn peek<V: CacheValue>(&self) -> Result<Option<V>, CacheError> {
-        let place = self.at.as_ref().map_err(Clone::clone)?;
+        let place = self.at.usable()?;
         let mut budget = Budget::new(self.policy.timeout);
         if self.engine.hides(place) {
             return Ok(None);
@@ -251,7 +251,7 @@ impl Core {
     }
 
     async fn put(&self, verdict: Verdict) -> Result<(), CacheError> {
-        let place = self.at.as_ref().map_err(Clone::clone)?;
+        let place = self.at.usable()?;
         let mut budget = Budget::new(self.policy.timeout);
         self.engine.put(&mut budget, place, verdict).await
     }
@@ -265,13 +265,13 @@ impl Core {
     /// The entry, to be made outdated.
     pub(crate) fn target(&self) -> Result<Target, CacheError> {
         Ok(Target {
-            place: self.at.clone()?,
+            place: self.at.outdated()?.clone(),
             hold_off: self.policy.hold_off,
         })
     }
 
     async fn expire(&self) -> Result<(), CacheError> {
-        let Place { key, .. } = self.at.as_ref().map_err(Clone::clone)?;
+        let Place { key, .. } = self.at.outdated()?;
         let mut budget = Budget::new(self.policy.timeout);
         self.engine.expire(&mut budget, key).await
     }

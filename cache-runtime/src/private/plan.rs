@@ -10,11 +10,10 @@ use super::{OptionValue, Returns, Sharing};
 use crate::cache::Cache;
 use crate::codec::{Codec, MessagePack};
 use crate::entry::{Core, Entry};
-use crate::error::CacheError;
 use crate::flow::{Call, Engine, Flow, Step};
 use crate::key::{Key, KeyBuilder, KeyError};
 use crate::observe::{Advice, Bypass};
-use crate::place::Place;
+use crate::place::Spot;
 use crate::policy::Policy;
 use crate::rules::{Rules, Ttl, decode_any};
 use crate::site::Site;
@@ -220,14 +219,14 @@ impl<S: Returns, C: Codec> Plan<S, C> {
     }
 
     fn call(mut self, detachable: bool) -> Arc<Call> {
-        let (engine, at) = self.place();
+        let (engine, spot) = self.place();
         let stats = engine.stats.of(self.site, self.scope);
         let at = if engine.misconfigured {
             Err(Bypass::Misconfigured)
         } else if self.bypass {
             Err(Bypass::Asked)
         } else {
-            at.map_err(|error| {
+            spot.into_usable().map_err(|error| {
                 stats.advise(Advice::Unsupported, || error.to_string());
                 Bypass::Unsupported
             })
@@ -244,7 +243,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
     }
 
     /// Takes the cache and the key along: all calls share the count of who has the cache.
-    fn place(&mut self) -> (Arc<Engine>, Result<Place, CacheError>) {
+    fn place(&mut self) -> (Arc<Engine>, Spot) {
         let engine = self.cache.take().unwrap_or_else(Cache::current);
         let engine = engine.into_engine();
         let key = self.key.take().unwrap_or_else(|| {
@@ -255,15 +254,8 @@ impl<S: Returns, C: Codec> Plan<S, C> {
             true => Ok(Arc::default()),
             false => self.tags.drain(..).collect(),
         };
-        let at = key.and_then(|key| Ok((key, tags?)));
-        let at = at.map_err(CacheError::from).and_then(|(key, tags)| {
-            Ok(Place {
-                key,
-                identity: self.site.identity::<S::Value, C>()?,
-                tags,
-            })
-        });
-        (engine, at)
+        let identity = self.site.identity::<S::Value, C>();
+        (engine, Spot::new(key, identity, tags))
     }
 }
 

@@ -47,12 +47,18 @@ struct Outdated {
 enum What {
     Entry {
         target: Target,
-        /// How long an intent stands.
-        lease: Duration,
-        /// How long it is kept in an entry without a value.
-        hold: Duration,
+        /// None where no value can be stored.
+        intent: Option<Intent>,
     },
     Tag(Key),
+}
+
+#[derive(Debug)]
+struct Intent {
+    /// How long it stands.
+    lease: Duration,
+    /// How long it is kept in an entry without a value.
+    hold: Duration,
 }
 
 impl Default for Write {
@@ -111,8 +117,10 @@ impl Write {
                 engine: core.engine.clone(),
                 what: What::Entry {
                     target,
-                    lease: core.policy.lease,
-                    hold: core.hold,
+                    intent: core.at.usable().is_ok().then_some(Intent {
+                        lease: core.policy.lease,
+                        hold: core.hold,
+                    }),
                 },
                 timeout: core.policy.timeout,
             }),
@@ -150,8 +158,7 @@ impl Write {
         for target in &self.targets {
             let What::Entry {
                 target: Target { place, .. },
-                lease,
-                hold,
+                intent: Some(Intent { lease, hold }),
             } = &target.what
             else {
                 continue;
@@ -189,7 +196,9 @@ impl Write {
         for Staged { core, verdict } in std::mem::take(&mut self.staged) {
             let Ok(target) = core.target() else { continue };
             let (engine, key) = (&core.engine, &target.place.key);
-            let intent = self.intent(engine, key);
+            // Not that of another entry with this key, whose tags are other ones.
+            let usable = core.at.usable().is_ok();
+            let intent = usable.then(|| self.intent(engine, key)).flatten();
             let commit = engine.commit(&mut budget, &target, verdict, intent);
             if let Err(error) = commit.await {
                 tracing::debug!(target: "cache", %key, %error, "not written through");
