@@ -142,7 +142,6 @@ async fn what_cannot_be_cleared_is_tried_again_with_pauses() {
 
 /// A worker that is kept busy stalls its own tasks. Calls on other workers end with their budgets.
 #[test]
-#[ignore = "open: who joins a batch has no timer of its own, and its carrier cannot be stolen"]
 fn a_busy_worker_keeps_nobody_elses_call() {
     const BUSY: Duration = Duration::from_secs(3);
     let runtime = Builder::new_multi_thread()

@@ -21,7 +21,7 @@ use std::{
 use bytes::Bytes;
 use redis::{Client, Cmd, RedisResult, Value, aio::MultiplexedConnection};
 use tokio::{
-    runtime::Handle,
+    runtime::{Handle, RuntimeFlavor},
     sync::{mpsc::UnboundedSender, watch},
     task::AbortHandle,
     time::{Instant, timeout, timeout_at},
@@ -113,11 +113,13 @@ pub(super) struct Wire {
     apart: AtomicBool,
     /// Where the connection lives, and what waits for its replies should end with it.
     runtime: Handle,
+    many_workers: bool,
 }
 
 impl Wire {
     /// A connection of the current runtime.
     pub(super) fn new(connection: MultiplexedConnection, number: u64, tracking: bool) -> Self {
+        let runtime = Handle::current();
         Self {
             connection,
             number,
@@ -125,7 +127,8 @@ impl Wire {
             reads: Reads::new(),
             lost: AtomicBool::new(false),
             apart: AtomicBool::new(false),
-            runtime: Handle::current(),
+            many_workers: runtime.runtime_flavor() == RuntimeFlavor::MultiThread,
+            runtime,
         }
     }
 }
@@ -380,6 +383,12 @@ impl Lane {
     fn carry(&self, wire: &Arc<Wire>) {
         let carrier = Carrier::new(Arc::clone(&self.shared), Arc::clone(wire));
         wire.runtime.spawn(carrier.run());
+        if wire.many_workers {
+            // What a worker has spawned last it runs next, and no other worker can take it away. If
+            // the task that opened the batch keeps its worker busy, this one has to wait for it,
+            // and the carrier is where the others look for work.
+            wire.runtime.spawn(async {});
+        }
     }
 
     async fn read_watched(
