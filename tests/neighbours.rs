@@ -194,6 +194,59 @@ fn a_busy_worker_keeps_nobody_elses_call() {
     assert!(late < BUSY / 2, "{late:?} with a budget of 100 ms");
 }
 
+/// The same if the worker is kept busy by another task, after the one that gathers the reads has had
+/// its first turn there.
+#[test]
+fn a_worker_that_becomes_busy_keeps_nobody_elses_call() {
+    const BUSY: Duration = Duration::from_secs(3);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let late = runtime.block_on(async {
+        let server = RedisServer::start().await;
+        let store = one_lane(&server.url());
+        store.ping().await.expect("an answer");
+        server.pause();
+        let read = |text: &'static str, budget: Duration| {
+            let store = store.clone();
+            Box::pin(async move {
+                let deadline = Instant::now() + budget;
+                store.look_up_by(&key(text), &[], deadline).await
+            })
+        };
+        let alone = tokio::spawn(read("a", MINUTE));
+        sleep(Duration::from_millis(50)).await;
+        // So that the other worker gets all of what follows.
+        let (begun, begins) = mpsc::channel();
+        tokio::spawn(async move {
+            let _ = begun.send(());
+            thread::sleep(BUSY / 10);
+        });
+        begins.recv_timeout(PATIENCE).expect("it runs");
+        let mut opened = read("b", MINUTE);
+        let opener = tokio::spawn(async move {
+            let polled = poll_once(opened.as_mut(), Waker::noop()).await;
+            tokio::spawn(async { thread::sleep(BUSY) });
+            // Otherwise the one before would be next.
+            tokio::spawn(async {});
+            (polled.is_pending(), opened)
+        });
+        sleep(BUSY / 5).await;
+        let start = Instant::now();
+        let neighbour = tokio::spawn(read("c", Duration::from_millis(100)));
+        let answer = neighbour.await.expect("a call");
+        let late = start.elapsed();
+        assert!(answer.is_err(), "the server hangs");
+        server.resume();
+        assert!(opener.await.expect("a call").0, "it joined");
+        let _ = alone.await;
+        late
+    });
+    assert!(late < BUSY / 2, "{late:?} with a budget of 100 ms");
+}
+
 /// A waker that owns a future, as those of simple executors do.
 struct Owner<F>(Mutex<Option<F>>);
 

@@ -3,7 +3,7 @@
 //! It lives where the connection lives, not with any of the callers: whoever leaves takes nobody
 //! along, and when that runtime ends both end together.
 
-use std::{mem, pin::pin, sync::Arc};
+use std::{future::poll_fn, mem, pin::pin, sync::Arc, task::Poll};
 
 use tokio::{task::yield_now, time::timeout_at};
 
@@ -38,7 +38,10 @@ impl Carrier {
 
     pub(super) async fn run(mut self) {
         // Everyone who can run now gets in.
-        yield_now().await;
+        match self.wire.many_workers {
+            true => to_the_end_of_the_queue().await,
+            false => yield_now().await,
+        }
         let Some(mut batch) = self.wire.reads.close() else {
             self.load = Load::Delivered;
             return;
@@ -63,6 +66,20 @@ impl Carrier {
             }
         }
     }
+}
+
+/// Lets the others go first. Unlike after `yield_now`, which puts the task aside until its worker
+/// has nothing else to do, another worker can go on with it meanwhile.
+async fn to_the_end_of_the_queue() {
+    let mut is_there = false;
+    poll_fn(|context| match mem::replace(&mut is_there, true) {
+        true => Poll::Ready(()),
+        false => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 /// Only unfinished with its runtime, or after a panic in the client library.

@@ -113,7 +113,8 @@ pub(super) struct Wire {
     apart: AtomicBool,
     /// Where the connection lives, and what waits for its replies should end with it.
     runtime: Handle,
-    many_workers: bool,
+    /// Whether that runtime runs several tasks at a time.
+    pub(super) many_workers: bool,
 }
 
 impl Wire {
