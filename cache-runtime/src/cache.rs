@@ -14,9 +14,9 @@ use crate::error::{CacheError, ConfigError, StoreError, StoreErrorKind};
 use crate::flow::{Budget, Engine};
 use crate::key::{Key, KeyBuilder, KeyError};
 use crate::observe::Stats;
-use crate::place::Spot;
 use crate::policy::Policy;
 use crate::rules::{CacheValue, Rules, Stale, decode_any};
+use crate::spot::Spot;
 use crate::store::{MemoryStore, RedisStore, Store};
 
 /// The time to live of values put through [`Cache::entry`] unless said otherwise.

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use crate::error::CacheError;
 use crate::flow::{Budget, Engine, Target};
-use crate::place::{Place, Spot};
+use crate::place::Place;
 use crate::policy::Policy;
 use crate::rules::{CacheValue, Decode, Judge, Stale, Verdict};
+use crate::spot::Spot;
 
 /// The cached value of one annotated function for one key: what `get_user_entry(42)` returns.
 ///

@@ -86,6 +86,7 @@ mod resilience;
 mod rules;
 mod single_flight;
 mod site;
+mod spot;
 mod store;
 mod sync;
 

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::codec::{CodecError, TypeIdentity};
+use crate::codec::TypeIdentity;
 use crate::envelope::Generation;
-use crate::error::CacheError;
-use crate::key::{Key, KeyError};
+use crate::key::Key;
 use crate::lease::Token;
 
 /// Where the value of a call is kept. Cheap to clone.
@@ -18,67 +17,6 @@ pub(crate) struct Place {
     /// The keys of the generations of its tags. Two functions that share entries share them only if
     /// they name the same tags in the same order.
     pub(crate) tags: Arc<[Key]>,
-}
-
-/// The place of an entry, whether or not anything can be stored there: others may have stored
-/// something under its key, so that it is deleted in any case.
-#[derive(Debug, Clone)]
-pub(crate) struct Spot {
-    /// Without tags if they cannot be rendered; of nobody's type if the codec cannot carry its own.
-    place: Result<Place, CacheError>,
-    /// Why nothing is read or stored there.
-    unfit: Option<CacheError>,
-}
-
-impl Spot {
-    pub(crate) fn new(
-        key: Result<Key, KeyError>,
-        identity: Result<TypeIdentity, CodecError>,
-        tags: Result<Arc<[Key]>, KeyError>,
-    ) -> Self {
-        let mut unfit = None;
-        let tags = tags.unwrap_or_else(|error| {
-            unfit = Some(error.into());
-            Arc::default()
-        });
-        let identity = identity.unwrap_or_else(|error| {
-            unfit = Some(error.into());
-            TypeIdentity::from_u64(0)
-        });
-        let place = key.map_err(CacheError::from).map(|key| Place {
-            key,
-            identity,
-            tags,
-        });
-        Self { place, unfit }
-    }
-
-    /// Where to read and store.
-    ///
-    /// # Errors
-    /// If the key or a tag cannot be rendered, or the codec cannot carry the type.
-    pub(crate) fn usable(&self) -> Result<&Place, CacheError> {
-        match &self.unfit {
-            None => self.outdated(),
-            Some(error) => Err(error.clone()),
-        }
-    }
-
-    /// The same by value.
-    pub(crate) fn into_usable(self) -> Result<Place, CacheError> {
-        match self.unfit {
-            None => self.place,
-            Some(error) => Err(error),
-        }
-    }
-
-    /// What to delete: for that its key is enough.
-    ///
-    /// # Errors
-    /// If the key cannot be rendered.
-    pub(crate) fn outdated(&self) -> Result<&Place, CacheError> {
-        self.place.as_ref().map_err(Clone::clone)
-    }
 }
 
 /// Shows that nothing was invalidated since a load began: neither the entry, which would have

@@ -13,10 +13,10 @@ use crate::entry::{Core, Entry};
 use crate::flow::{Call, Engine, Flow, Step};
 use crate::key::{Key, KeyBuilder, KeyError};
 use crate::observe::{Advice, Bypass};
-use crate::place::Spot;
 use crate::policy::Policy;
 use crate::rules::{Rules, Ttl, decode_any};
 use crate::site::Site;
+use crate::spot::Spot;
 
 /// What one attribute says about one call, built in the order the macro writes it.
 #[must_use]
