@@ -197,9 +197,6 @@ pub struct Stamp(pub(crate) [u8; 16]);
 /// The generation of one tag when the load began: random, and another one after each invalidation.
 pub type Generation = [u8; GENERATION];
 
-/// How many tags a value can have.
-pub(crate) const MOST_TAGS: u16 = u16::MAX;
-
 /// An envelope that holds the value of the right key and type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Opened<'a> {
@@ -245,11 +242,11 @@ pub fn start() -> Vec<u8> {
     vec![0; HEADER]
 }
 
-/// Puts the generations of the value's tags, at most [`MOST_TAGS`] of them, between the header and
+/// Puts the generations of the value's tags, at most `u16::MAX` of them, between the header and
 /// the payload of a `buffer` from [`start`]. They are known only after the value is encoded.
 pub fn tag(buffer: &mut Vec<u8>, generations: &[Generation]) {
     let generations = generations
-        .get(..usize::from(MOST_TAGS))
+        .get(..usize::from(u16::MAX))
         .unwrap_or(generations);
     if !generations.is_empty() && buffer.len() >= HEADER {
         put(buffer, 76, (generations.len() as u16).to_le_bytes());
