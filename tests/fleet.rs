@@ -156,6 +156,11 @@ fn answers(said: &[Line]) -> Vec<(u64, u64, u64)> {
     answers.collect()
 }
 
+/// How long each took, in microseconds.
+fn times(answers: &[(u64, u64, u64)]) -> Vec<u64> {
+    answers.iter().map(|(_, from, to)| to - from).collect()
+}
+
 /// Loads of all processes, as the database counted them.
 async fn loads(server: &RedisServer, key: &str) -> u64 {
     server.run(&["GET", &format!("loads:{key}")]).await
@@ -195,10 +200,9 @@ async fn cold_key(processes: usize) {
     let mut workers = Worker::prepare_all(&server, processes, task).await;
     let said = run(&mut workers).await;
     let answers = answers(&said);
-    let times = answers.iter().map(|(_, from, to)| to - from).collect();
     println!(
         "{processes} × 100 callers on a cold key, in load times of 50 ms: {}",
-        spread(times, task.origin)
+        spread(times(&answers), task.origin)
     );
     assert_eq!(loads(&server, task.key).await, 1);
     assert_eq!(answers.len(), processes * task.callers);
@@ -231,16 +235,34 @@ async fn an_old_value_is_served_to_all_while_one_of_eight_processes_loads() {
         origin: Duration::from_secs(5),
         ..first
     };
+    // What as many callers wait for a fresh value.
+    let fresh = Task {
+        key: "fresh",
+        function: "value",
+        ..first
+    };
+    run(&mut [Worker::prepare(&server, fresh).await]).await;
+    let callers = Task {
+        callers: later.callers,
+        ..fresh
+    };
+    let mut workers = Worker::prepare_all(&server, PROCESSES, callers).await;
+    let hits = times(&answers(&run(&mut workers).await));
+    println!(
+        "{PROCESSES} × 100 callers on a fresh value, in ms: {}",
+        spread(hits, Duration::from_millis(1))
+    );
+    drop(workers);
+
     let mut workers = Worker::prepare_all(&server, PROCESSES, later).await;
     run(&mut [Worker::prepare(&server, first).await]).await;
     // Far longer than it is fresh.
     sleep(Duration::from_secs(1)).await;
     let said = run(&mut workers).await;
     let answers = answers(&said);
-    let times = answers.iter().map(|(_, from, to)| to - from).collect();
     println!(
         "{PROCESSES} × 100 callers on an old value, in ms: {}",
-        spread(times, Duration::from_millis(1))
+        spread(times(&answers), Duration::from_millis(1))
     );
     assert_eq!(answers.len(), PROCESSES * later.callers);
     assert!(answers.iter().all(|(number, ..)| *number == 1));
