@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cache_examples::short;
 use cache_runtime::{CacheError, Stats};
 use indicatif::style::TemplateError;
 use indicatif::{HumanCount, ProgressStyle};
@@ -105,17 +106,4 @@ fn address(url: &str) -> &str {
         .rsplit_once('@')
         .map_or(rest, |(_credentials, host)| host);
     host.split(['?', '#']).next().unwrap_or_default()
-}
-
-/// A duration with two or three digits and its unit.
-fn short(time: Duration) -> String {
-    let nanoseconds = time.as_secs_f64() * 1e9;
-    let (value, unit) = match nanoseconds {
-        ..1e3 => (nanoseconds, "ns"),
-        1e3..1e6 => (nanoseconds / 1e3, "µs"),
-        1e6..1e9 => (nanoseconds / 1e6, "ms"),
-        _ => (nanoseconds / 1e9, "s"),
-    };
-    let digits = usize::from(value < 100.0);
-    format!("{value:.digits$} {unit}")
 }

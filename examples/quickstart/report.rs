@@ -3,6 +3,7 @@
 use std::env;
 use std::time::Duration;
 
+use cache_examples::short;
 use cache_runtime::CacheError;
 use indicatif::style::TemplateError;
 use indicatif::{HumanCount, ProgressStyle};
@@ -83,17 +84,4 @@ pub fn headline(text: &str) {
 
 pub fn step(call: &str, took: Duration, what: &str) {
     println!("{call:<31}{:>13}   {what}", short(took));
-}
-
-/// A duration with two or three digits and its unit.
-fn short(time: Duration) -> String {
-    let nanoseconds = time.as_secs_f64() * 1e9;
-    let (value, unit) = match nanoseconds {
-        ..1e3 => (nanoseconds, "ns"),
-        1e3..1e6 => (nanoseconds / 1e3, "µs"),
-        1e6..1e9 => (nanoseconds / 1e6, "ms"),
-        _ => (nanoseconds / 1e9, "s"),
-    };
-    let digits = usize::from(value < 100.0);
-    format!("{value:.digits$} {unit}")
 }
