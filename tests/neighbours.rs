@@ -140,15 +140,17 @@ async fn what_cannot_be_cleared_is_tried_again_with_pauses() {
     assert!(tried < 100, "{tried} connections in a second");
 }
 
+fn two_workers() -> Runtime {
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build();
+    runtime.expect("a runtime")
+}
+
 /// A worker that is kept busy stalls its own tasks. Calls on other workers end with their budgets.
 #[test]
 fn a_busy_worker_keeps_nobody_elses_call() {
     const BUSY: Duration = Duration::from_secs(3);
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = two_workers();
     let late = runtime.block_on(async {
         let server = RedisServer::start().await;
         let store = one_lane(&server.url());
@@ -199,11 +201,7 @@ fn a_busy_worker_keeps_nobody_elses_call() {
 #[test]
 fn a_worker_that_becomes_busy_keeps_nobody_elses_call() {
     const BUSY: Duration = Duration::from_secs(3);
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = two_workers();
     let late = runtime.block_on(async {
         let server = RedisServer::start().await;
         let store = one_lane(&server.url());

@@ -16,6 +16,7 @@ use cache_runtime::{
     test_util::{Key, MemoryStore, RedisConfig, RedisStore},
 };
 use support::{Mode, PATIENCE, Proxy, Reads as _, RedisServer, briefly, eventually, within};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -369,6 +370,36 @@ mod connections {
         };
         assert_eq!(reply.unwrap_err().kind(), StoreErrorKind::Unavailable);
     }
+}
+
+/// Keeps the server busy with a script, so that it refuses everything else.
+async fn keep_busy(server: &RedisServer, store: &RedisStore) -> JoinHandle<()> {
+    let mut connection = server.connection().await;
+    let script = tokio::spawn(async move {
+        let endless = redis::cmd("EVAL")
+            .arg("while true do end")
+            .arg(0)
+            .exec_async(&mut connection)
+            .await;
+        drop(endless);
+    });
+    eventually("the script blocks the server", async || {
+        let error = within("a get", store.get(&key("a"))).await.err()?;
+        (error.kind() == StoreErrorKind::Busy).then_some(())
+    })
+    .await;
+    script
+}
+
+/// Ends what keeps the server busy.
+async fn end(script: JoinHandle<()>, server: &RedisServer) {
+    let mut killer = server.connection().await;
+    redis::cmd("SCRIPT")
+        .arg("KILL")
+        .exec_async(&mut killer)
+        .await
+        .unwrap();
+    within("the script", script).await.unwrap();
 }
 
 mod faults {
@@ -734,31 +765,12 @@ mod refusals {
         let server = RedisServer::start_with(&["--busy-reply-threshold", "1"]).await;
         let store = store_on(&server.url());
         store.ping().await.unwrap();
-        let mut connection = server.connection().await;
-        let script = tokio::spawn(async move {
-            let endless = redis::cmd("EVAL")
-                .arg("while true do end")
-                .arg(0)
-                .exec_async(&mut connection)
-                .await;
-            drop(endless);
-        });
-        eventually("the script blocks the server", async || {
-            let error = within("a get", store.get(&key("a"))).await.err()?;
-            (error.kind() == StoreErrorKind::Busy).then_some(())
-        })
-        .await;
+        let script = keep_busy(&server, &store).await;
         for n in 0..20 {
             let error = store.get(&key(n)).await.unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Busy);
         }
-        let mut killer = server.connection().await;
-        redis::cmd("SCRIPT")
-            .arg("KILL")
-            .exec_async(&mut killer)
-            .await
-            .unwrap();
-        within("the script", script).await.unwrap();
+        end(script, &server).await;
         eventually("the server is free", async || {
             store.get(&key("a")).await.ok()
         })

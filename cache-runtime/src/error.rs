@@ -51,6 +51,14 @@ impl StoreError {
         }
     }
 
+    /// Of a call outside a tokio runtime: there is no timer that could end a wait.
+    pub(crate) fn no_runtime() -> Self {
+        Self::new(
+            StoreErrorKind::Unavailable,
+            "not called from a tokio runtime",
+        )
+    }
+
     /// What sort of failure this is.
     #[must_use]
     pub fn kind(&self) -> StoreErrorKind {

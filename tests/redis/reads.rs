@@ -421,20 +421,7 @@ mod failing {
         let server = RedisServer::start_with(&["--busy-reply-threshold", "1"]).await;
         let store = store_with_lanes(&server.url(), 1);
         store.ping().await.unwrap();
-        let mut connection = server.connection().await;
-        let script = tokio::spawn(async move {
-            let endless = redis::cmd("EVAL")
-                .arg("while true do end")
-                .arg(0)
-                .exec_async(&mut connection)
-                .await;
-            drop(endless);
-        });
-        eventually("the script blocks the server", async || {
-            let error = within("a get", store.get(&key("a"))).await.err()?;
-            (error.kind() == StoreErrorKind::Busy).then_some(())
-        })
-        .await;
+        let script = keep_busy(&server, &store).await;
         for _ in 0..5 {
             for read in read_all(&store, &keys(20)) {
                 let error = within("a read", read).await.unwrap().unwrap_err();
@@ -445,13 +432,7 @@ mod failing {
                 );
             }
         }
-        let mut killer = server.connection().await;
-        redis::cmd("SCRIPT")
-            .arg("KILL")
-            .exec_async(&mut killer)
-            .await
-            .unwrap();
-        within("the script", script).await.unwrap();
+        end(script, &server).await;
     }
 
     /// The rights that were enough for single reads still are.

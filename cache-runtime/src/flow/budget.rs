@@ -77,10 +77,7 @@ impl Budget {
             return result;
         }
         if Handle::try_current().is_err() {
-            return Err(StoreError::new(
-                StoreErrorKind::Unavailable,
-                "not called from a tokio runtime",
-            ));
+            return Err(StoreError::no_runtime());
         }
         let start = Instant::now();
         let result = timeout(self.left, operation).await;

@@ -10,7 +10,6 @@
 //! What decides and finishes is compiled once for each type of value. The origin is reached through
 //! `dyn` within a poll and is kept as what it is, so the future is `Send` if the origin is.
 
-use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -225,11 +224,5 @@ where
             StageProjection::Finish { end } => return end.poll(context),
         };
         stage.set(next);
-    }
-}
-
-impl<T, R, D, E, O> fmt::Debug for Drive<T, R, D, E, O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Drive").finish_non_exhaustive()
     }
 }

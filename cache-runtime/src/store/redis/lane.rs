@@ -466,7 +466,7 @@ impl Lane {
                     .shared
                     .start_keeper(|state| matches!(state, State::Vacant))
             {
-                return Err(no_runtime());
+                return Err(StoreError::no_runtime());
             }
             if changes.changed().await.is_err() {
                 return Err(closed());
@@ -481,16 +481,8 @@ impl Drop for Lane {
     }
 }
 
-/// The current runtime. Without one there is no timer that could end a wait.
 fn runtime() -> Result<Handle, StoreError> {
-    Handle::try_current().map_err(|_| no_runtime())
-}
-
-fn no_runtime() -> StoreError {
-    StoreError::new(
-        StoreErrorKind::Unavailable,
-        "not called from a tokio runtime",
-    )
+    Handle::try_current().map_err(|_| StoreError::no_runtime())
 }
 
 fn unanswered() -> StoreError {
