@@ -337,9 +337,10 @@ impl Builder {
         self
     }
 
-    /// How many multiplexed Redis connections the calls share. Default: 1.
+    /// How many lanes the calls share, each of which is a Redis connection for reads and another for
+    /// everything else. Default: 1.
     ///
-    /// Reads that wait on one connection at the same moment share a command, so one carries more
+    /// Reads that wait on one lane at the same moment share a command, so one carries more
     /// than several. More keep small values from queueing behind large ones.
     pub fn lanes(mut self, lanes: usize) -> Self {
         self.lanes = Some(lanes);

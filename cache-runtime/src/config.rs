@@ -16,8 +16,8 @@ use crate::error::ConfigError;
 ///
 /// Callers on one lane read together, and the fewer lanes the more do. Hits on values of 256
 /// bytes, as a multiple of a `GET` over one connection with decoding, at 16, 64 and 256 callers
-/// on two cores: 1.21, 1.19 and 1.36 with one lane; 1.03, 1.11 and 1.33 with two; 0.82, 0.90 and
-/// 1.25 with four. For one caller the number makes no difference.
+/// on two cores: 0.89, 1.32 and 1.57 with one lane; 1.01, 1.26 and 1.56 with two; 0.73, 1.06 and
+/// 1.34 with four.
 pub(crate) const DEFAULT_LANES: usize = 1;
 
 /// Connections for the user's own commands unless configured otherwise.
@@ -123,7 +123,8 @@ impl RedisConfig {
         })
     }
 
-    /// Sets the number of lanes: multiplexed connections shared by all callers. Default: 1.
+    /// Sets the number of lanes, which all callers share: each is a connection for reads and another
+    /// for everything else. Default: 1.
     ///
     /// Reads that wait on one lane at the same moment share a command, so few lanes carry more
     /// than many. More keep small replies from queueing behind large ones, and spread the work

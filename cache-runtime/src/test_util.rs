@@ -10,7 +10,9 @@ pub use crate::envelope::{
 pub use crate::key::Key;
 pub use crate::lease::{Acquire, Acquired, Grant, Lease, LeaseKind, Release, Stamp, Token};
 pub use crate::observe::{Event, Miss};
-pub use crate::store::{Change, Found, MemoryStore, RedisStore, Store};
+pub use crate::store::{
+    Change, Found, MemoryStore, OutOfStep, Part, Received, RedisStore, Store, receive,
+};
 
 use crate::cache::Cache;
 use crate::flow::Engine;

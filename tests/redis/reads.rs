@@ -76,7 +76,8 @@ async fn served(reads: Vec<Read>, keys: &[Key]) {
 mod together {
     use super::*;
 
-    /// On one thread, all tasks have their turn before the batch is sent.
+    /// The first has nobody beside it. On one thread, all others have their turn before the batch
+    /// is sent.
     #[tokio::test]
     async fn what_waits_behind_a_get_is_one_mget() {
         let server = RedisServer::start().await;
@@ -195,7 +196,7 @@ mod tagged {
     }
 
     #[tokio::test]
-    async fn a_watched_entry_and_its_tags_are_one_mget_too() {
+    async fn a_watched_entry_and_its_tags_are_sent_as_one() {
         let server = RedisServer::start().await;
         let store = store_on(&server.url());
         put_all(&store, &[key("a")]).await;
@@ -205,7 +206,7 @@ mod tagged {
         let (seen, mut change) = store.look_up_watched(&key("a"), &two).await.unwrap();
         assert_eq!(seen.envelope, Some(of(&key("a"))));
         assert_eq!(seen.generations, generations);
-        let expected = counts([("client|caching", 1), ("mget", 1)]);
+        let expected = counts([("client|caching", 1), ("get", 3)]);
         assert_eq!(commands.counts().await, expected);
         store.delete(&[key("a")]).await.unwrap();
         within("the change", change.happened()).await;

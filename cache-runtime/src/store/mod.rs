@@ -13,7 +13,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub use self::{memory::MemoryStore, redis::RedisStore, watch::Change};
+pub use self::{
+    memory::MemoryStore,
+    redis::{OutOfStep, Part, Received, RedisStore, receive},
+    watch::Change,
+};
 use crate::{
     codec::TypeIdentity,
     envelope::Generation,
@@ -60,15 +64,21 @@ impl Store {
     ///
     /// [`StoreError`] if the store fails, or does not answer by the deadline; an absent or expired
     /// entry is `None`.
-    pub async fn look_up_by(
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` keeps room for each argument twice"
+    )]
+    pub fn look_up_by(
         &self,
         key: &Key,
         tags: &[Key],
         deadline: Instant,
-    ) -> Result<Found, StoreError> {
-        match self {
-            Self::Memory(store) => Ok(store.look_up(key, tags)),
-            Self::Redis(store) => store.look_up_by(key, tags, deadline).await,
+    ) -> impl Future<Output = Result<Found, StoreError>> + Send {
+        async move {
+            match self {
+                Self::Memory(store) => Ok(store.look_up(key, tags)),
+                Self::Redis(store) => store.look_up_by(key, tags, deadline).await,
+            }
         }
     }
 

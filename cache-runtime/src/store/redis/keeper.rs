@@ -17,19 +17,25 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join;
 use redis::{
     AsyncConnectionConfig, PushInfo, PushKind, Value,
     aio::{MultiplexedConnection, SendError},
 };
 use tokio::{
+    runtime::Handle,
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 
 use super::{
     super::watch::Watchers,
-    lane::{Shared, State, Wire},
+    lane::{AbortOnDrop, Lost, Shared, State, Wire, gone},
+    pen::Pen,
+    receiver::Receiver,
     reply::{self, FromReply, Pair, Pong, Stored, Time},
+    sender::Sender,
+    socket::{self, Socket},
 };
 use crate::error::{StoreError, StoreErrorKind};
 
@@ -150,15 +156,17 @@ impl Keeper {
                 Ok::<(), SendError>(())
             });
         let shared = Arc::clone(&self.shared);
+        let info = shared.client.get_connection_info();
         let connecting = async {
             let connection = shared
                 .client
-                .get_multiplexed_async_connection_with_config(&config)
+                .get_multiplexed_async_connection_with_config(&config);
+            let connection = connection
                 .await
-                .map_err(|error| {
-                    reply::connect_error(&error, shared.client.get_connection_info())
-                })?;
-            self.greet(connection, number).await
+                .map_err(|error| reply::connect_error(&error, info))?;
+            let tracking = self.greet(connection.clone()).await?;
+            let socket = socket::open(info).await?;
+            Ok(self.wire(connection, number, tracking, socket))
         };
         match timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(result) => result,
@@ -170,11 +178,9 @@ impl Keeper {
     }
 
     /// Asks for the time and for news of changes; a server that refuses either is used without.
-    async fn greet(
-        &mut self,
-        mut connection: MultiplexedConnection,
-        number: u64,
-    ) -> Result<Wire, StoreError> {
+    ///
+    /// Whether it tells of changes.
+    async fn greet(&mut self, mut connection: MultiplexedConnection) -> Result<bool, StoreError> {
         let mut commands = redis::pipe();
         commands.cmd("TIME");
         // Only reads that say so are tracked, so all others cost the server nothing.
@@ -199,7 +205,30 @@ impl Keeper {
                 "Redis refuses TIME or CLIENT TRACKING: who waits for a change will poll"
             );
         }
-        Ok(Wire::new(connection, number, tracking.is_some()))
+        Ok(tracking.is_some())
+    }
+
+    fn wire(
+        &self,
+        connection: MultiplexedConnection,
+        number: u64,
+        tracking: bool,
+        socket: Socket,
+    ) -> Wire {
+        let (shared, lost) = (&self.shared, Lost::default());
+        let Socket { reader, writer } = socket;
+        let pen = Pen::new(writer);
+        shared.reads.attach(number, Handle::current().id(), pen);
+        let receiver = Receiver::new(shared.clone(), number, lost.clone(), reader);
+        let sender = Sender::new(shared.clone(), number);
+        Wire {
+            connection,
+            number,
+            tracking,
+            _sender: AbortOnDrop(tokio::spawn(sender.run()).abort_handle()),
+            _receiver: AbortOnDrop(tokio::spawn(receiver.run()).abort_handle()),
+            lost,
+        }
     }
 
     /// Returns when the connection has to be replaced.
@@ -210,7 +239,7 @@ impl Keeper {
                 Event::Lost(_) => {}
                 Event::Doubt => {
                     self.await_probe().await;
-                    if !answers(&wire).await {
+                    if !self.answers(&wire).await {
                         let reason = StoreError::new(
                             StoreErrorKind::Unavailable,
                             "the server does not answer",
@@ -227,6 +256,8 @@ impl Keeper {
             }
         }
         self.publish(State::Connecting);
+        // Only now: whoever reads again waits for the next connection.
+        self.shared.reads.detach(wire.number, &gone());
     }
 
     /// With the breaker open, probes keep to its times.
@@ -235,6 +266,22 @@ impl Keeper {
             sleep_until(due).await;
             self.shared.breaker().begin_probe(Instant::now());
         }
+    }
+
+    /// Whether both connections answer in time.
+    async fn answers(&self, wire: &Wire) -> bool {
+        let deadline = Instant::now() + PROBE_TIMEOUT;
+        let mut connection = wire.connection.clone();
+        let ping = redis::cmd("PING");
+        let pong = timeout_at(deadline, connection.send_packed_command(&ping));
+        let (pong, reads) = join(pong, self.shared.answers_reads(deadline)).await;
+        let alive = match pong {
+            // Busy, loading, or a user without the right to ask: alive.
+            Ok(Ok(Value::ServerError(_))) => true,
+            Ok(Ok(reply)) => Pong::from_reply(reply).is_ok(),
+            Ok(Err(_)) | Err(_) => false,
+        };
+        alive && reads
     }
 
     /// Empties the inbox; whether the connection was lost meanwhile.
@@ -281,17 +328,6 @@ fn understood<R: FromReply>(reply: Value) -> Result<Option<R>, StoreError> {
     R::from_reply(reply).map(Some).map_err(|reply::OutOfStep| {
         StoreError::new(StoreErrorKind::Protocol, "a reply does not fit its command")
     })
-}
-
-async fn answers(wire: &Wire) -> bool {
-    let mut connection = wire.connection.clone();
-    let ping = redis::cmd("PING");
-    match timeout(PROBE_TIMEOUT, connection.send_packed_command(&ping)).await {
-        // Busy, loading, or a user without the right to ask: alive.
-        Ok(Ok(Value::ServerError(_))) => true,
-        Ok(Ok(reply)) => Pong::from_reply(reply).is_ok(),
-        Ok(Err(_)) | Err(_) => false,
-    }
 }
 
 /// Lives inside the connection's driver. Passes on which keys have changed, and tells the keeper

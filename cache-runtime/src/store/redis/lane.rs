@@ -1,27 +1,27 @@
-//! A lane: one multiplexed connection that any number of callers share.
+//! A lane: two connections that any number of callers share.
 //!
-//! A call reads the lane's slot, sends its command and awaits its reply, no more: no `PING`, no
-//! checkout. Everything slow happens in the lane's [`Keeper`], a background task that connects,
+//! Plain reads, which are nearly all there is, gather at a [desk](super::reads) and go over a
+//! connection of their own. Everything else goes over one of the client library's, multiplexed.
+//! Both come and go together. A call takes its place, sends its command and awaits its reply, no
+//! more: no `PING`, no checkout. Everything slow happens in the lane's [`Keeper`], a background task that connects,
 //! hears of lost connections, checks doubtful ones and reconnects. The keeper starts with the
 //! first call and lives on that caller's runtime. When the runtime ends, the slot falls vacant
 //! and the next call, from whichever runtime, starts another keeper.
 
 use std::{
     future::poll_fn,
-    iter,
-    pin::Pin,
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::Bytes;
-use redis::{Client, Cmd, RedisResult, Value, aio::MultiplexedConnection};
+use redis::{Client, Cmd, aio::MultiplexedConnection};
 use tokio::{
-    runtime::{Handle, RuntimeFlavor},
+    runtime::Handle,
     sync::{mpsc::UnboundedSender, watch},
     task::AbortHandle,
     time::{Instant, timeout, timeout_at},
@@ -32,11 +32,11 @@ use super::{
         Found,
         watch::{Change, Watchers},
     },
-    carrier::Carrier,
+    call::{Call, Waiting},
     clock::Clock,
     keeper::{Event, Keeper},
-    reads::{Batch, Reads, Ticket},
-    reply::{self, First, FromReply, Stored, Timed},
+    reads::{Reads, Reply, Ticket},
+    reply::{FromReply, Timed},
     script::Script,
 };
 use crate::{
@@ -45,10 +45,6 @@ use crate::{
     key::Key,
     resilience::Breaker,
 };
-
-/// A call dropped unanswered after this long says something about the link, and so does one whose
-/// deadline has passed; one dropped sooner says something about its caller.
-const CUT_OFF: Duration = Duration::from_millis(50);
 
 /// Limit of a call whose own deadline is later, or that has none.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -76,6 +72,8 @@ pub(super) struct Shared {
     pub(super) clock: Arc<Clock>,
     /// Those who read on this lane and want to hear of changes.
     pub(super) watchers: Arc<Watchers>,
+    /// Those who read on this lane, if it is connected.
+    pub(super) reads: Reads,
 }
 
 #[derive(Debug)]
@@ -99,40 +97,23 @@ pub(super) enum State {
     Closed,
 }
 
-/// A connection and its number among all connections of the process.
+/// The connections of a lane, and their number among all of the process. They come and go together.
 #[derive(Debug)]
 pub(super) struct Wire {
+    /// For all but plain reads.
     pub(super) connection: MultiplexedConnection,
     pub(super) number: u64,
     /// Whether the server tells of changes to keys that were read with the wish to know.
     pub(super) tracking: bool,
-    pub(super) reads: Reads,
-    /// Some command was under way when it broke. The others say nothing more about the link.
-    lost: AtomicBool,
-    /// The server refuses `MGET`: to this user, or of keys in different slots.
-    apart: AtomicBool,
-    /// Where the connection lives, and what waits for its replies should end with it.
-    runtime: Handle,
-    /// Whether that runtime runs several tasks at a time.
-    pub(super) many_workers: bool,
+    /// Plain reads have a connection of their own.
+    pub(super) _sender: AbortOnDrop,
+    pub(super) _receiver: AbortOnDrop,
+    pub(super) lost: Lost,
 }
 
-impl Wire {
-    /// A connection of the current runtime.
-    pub(super) fn new(connection: MultiplexedConnection, number: u64, tracking: bool) -> Self {
-        let runtime = Handle::current();
-        Self {
-            connection,
-            number,
-            tracking,
-            reads: Reads::new(),
-            lost: AtomicBool::new(false),
-            apart: AtomicBool::new(false),
-            many_workers: runtime.runtime_flavor() == RuntimeFlavor::MultiThread,
-            runtime,
-        }
-    }
-}
+/// Whether some command was under way when a connection broke. The others say nothing more about
+/// the link.
+pub(super) type Lost = Arc<AtomicBool>;
 
 /// The keeper in charge; ends when dropped.
 #[derive(Debug)]
@@ -142,7 +123,7 @@ struct Tenant {
 }
 
 #[derive(Debug)]
-struct AbortOnDrop(AbortHandle);
+pub(super) struct AbortOnDrop(pub(super) AbortHandle);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
@@ -154,14 +135,17 @@ impl Drop for AbortOnDrop {
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) error: StoreError,
-    /// The connection broke with the command under way, so whether it ran is unknown. A command
-    /// that may run twice can be tried again.
-    pub(super) lost: bool,
+    /// A command that may run twice can be tried again: the connection broke, so whether it ran is
+    /// unknown, or it will be sent in another form.
+    pub(super) again: bool,
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self { error, lost: false }
+        Self {
+            error,
+            again: false,
+        }
     }
 }
 
@@ -186,6 +170,7 @@ impl Lane {
                 number,
                 clock,
                 watchers: Arc::default(),
+                reads: Reads::default(),
             }),
         }
     }
@@ -241,41 +226,38 @@ impl Lane {
         reply
     }
 
-    /// Reads a key and its tags: by itself if nothing else is under way, otherwise with the others
-    /// that wait. Fails at the deadline.
-    ///
-    /// Fails, waits and is dropped like [`call`](Self::call).
-    pub(super) async fn look_up(
+    /// Joins those who read; none while there is no connection.
+    pub(super) fn begin(
         &self,
         key: &Key,
         tags: &[Key],
         deadline: Instant,
-    ) -> Result<Found, Failure> {
+        context: &mut Context<'_>,
+    ) -> Result<Option<Waiting<'_>>, Failure> {
         self.admit()?;
-        let wire = match self.ready() {
-            Some(wire) => wire,
-            None => self.connected(deadline).await?,
-        };
-        match wire.reads.alone() {
-            Some(_alone) => self.read(&wire, key, tags, deadline).await,
-            None => self.join(&wire, key, tags, deadline).await,
-        }
+        let here = runtime()?.id();
+        let ticket = self.shared.join(key, tags, deadline, context);
+        Ok(ticket.map(|ticket| Waiting::new(&self.shared, ticket, here)))
     }
 
-    /// The connection, once there is one.
-    fn connected(&self, deadline: Instant) -> Boxed<'_, Result<Arc<Wire>, Failure>> {
-        Box::pin(self.by(deadline, async { Ok(self.wire().await?) }))
-    }
-
-    /// Reads by oneself.
-    fn read<'a>(
+    /// The same once there is a connection, to the end.
+    pub(super) fn begin_connected<'a>(
         &'a self,
-        wire: &'a Wire,
         key: &'a Key,
         tags: &'a [Key],
         deadline: Instant,
-    ) -> Boxed<'a, Result<Found, Failure>> {
-        Box::pin(self.by(deadline, self.shared.read(wire, key, tags)))
+    ) -> Boxed<'a, Reply> {
+        Box::pin(async move {
+            let call = Call::start(&self.shared);
+            let wire = timeout_at(deadline, self.wire()).await;
+            call.finish();
+            wire.map_err(|_| late())??;
+            let begun = poll_fn(|context| {
+                let begun = self.begin(key, tags, deadline, context);
+                Poll::Ready(begun)
+            });
+            begun.await?.ok_or_else(gone)?.in_time().await
+        })
     }
 
     /// Reads a key and its tags, and asks to be told of the next change of the key: one `GET` or
@@ -351,47 +333,6 @@ impl Lane {
         reply.inspect(|reply| self.shared.clock.heard(reply.now()))
     }
 
-    /// Reads in the company of others.
-    async fn join(
-        &self,
-        wire: &Arc<Wire>,
-        key: &Key,
-        tags: &[Key],
-        deadline: Instant,
-    ) -> Result<Found, Failure> {
-        let here = runtime()?.id();
-        let joined = poll_fn(|context| {
-            let joined = wire.reads.join(key, tags, deadline, context.waker());
-            Poll::Ready(joined)
-        });
-        let (ticket, opens) = joined.await;
-        let mut waiting = Waiting {
-            shared: &self.shared,
-            deadline: ticket.deadline(deadline),
-            ticket,
-        };
-        if opens {
-            self.carry(wire);
-        }
-        // The carrier keeps the time, but its runtime may not be driven while this one is.
-        match here == wire.runtime.id() {
-            true => Pin::new(&mut waiting.ticket).await,
-            false => waiting.in_time().await,
-        }
-    }
-
-    /// Has the batch sent that was just opened.
-    fn carry(&self, wire: &Arc<Wire>) {
-        let carrier = Carrier::new(Arc::clone(&self.shared), Arc::clone(wire));
-        wire.runtime.spawn(carrier.run());
-        if wire.many_workers {
-            // What a worker has spawned last it runs next, and no other worker can take it away. If
-            // the task that opened the batch keeps its worker busy, this one has to wait for it,
-            // and the carrier is where the others look for work.
-            wire.runtime.spawn(async {});
-        }
-    }
-
     async fn read_watched(
         &self,
         wire: &Wire,
@@ -399,7 +340,7 @@ impl Lane {
         tags: &[Key],
     ) -> Result<(Found, Change), Failure> {
         if !wire.tracking {
-            let found = self.shared.read(wire, key, tags).await?;
+            let (_, found) = self.shared.read_tracked(wire, key, tags).await?;
             return Ok((found, Change::never()));
         }
         // Before it is sent: the push may overtake our hearing of the reply.
@@ -419,23 +360,6 @@ impl Lane {
             self.shared.failed(failure.error.clone());
             Err(failure)
         })
-    }
-
-    /// Watches over a part of a call, and ends it at the deadline.
-    async fn by<T>(
-        &self,
-        deadline: Instant,
-        part: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        runtime()?;
-        let mut call = Call::start(&self.shared);
-        let deadline = *call
-            .deadline
-            .insert(deadline.min(call.started + RESPONSE_TIMEOUT));
-        // Cut off, the call is not finished and says so.
-        let result = timeout_at(deadline, part).await.map_err(|_| late())?;
-        call.finish();
-        result
     }
 
     /// The connection, if there is one.
@@ -505,144 +429,52 @@ impl Shared {
         &self.breakers[self.number]
     }
 
-    /// Reads a key and its tags: one `GET`, or one `MGET` if there are any.
-    async fn read(&self, wire: &Wire, key: &Key, tags: &[Key]) -> Result<Found, Failure> {
-        if tags.is_empty() {
-            let envelope: Option<Bytes> = self.exchange(wire, &get(key)).await?;
-            let bytes = envelope.as_ref().map_or(0, Bytes::len);
-            wire.reads.weigh(bytes, 1);
-            return Ok(Found::new(envelope, []));
-        }
-        let keys: Vec<Key> = iter::once(key).chain(tags).cloned().collect();
-        let replies = self.fetch(wire, &keys).await?;
-        Ok(reply::found(replies.into_iter())?)
-    }
-
-    /// The replies to a `GET` of each key, whichever way they are asked for.
-    pub(super) async fn fetch(&self, wire: &Wire, keys: &[Key]) -> Result<Vec<Value>, Failure> {
-        if let [key] = keys {
-            let value = self.exchange::<Value>(wire, &get(key)).await?;
-            return Ok(vec![value]);
-        }
-        let mut connection = wire.connection.clone();
-        if !wire.apart.load(Ordering::Relaxed) {
-            let reply = connection.send_packed_command(&get_many(keys)).await;
-            match self.settle_as(wire, reply, |reply| reply::row(reply, keys.len())) {
-                Err(failure) if refuses_many(&failure) => wire.apart.store(true, Ordering::Relaxed),
-                replies => return replies,
-            }
-        }
-        let mut commands = redis::pipe();
-        keys.iter().for_each(|key| {
-            commands.add_command(get(key));
-        });
-        let replies = connection.send_packed_commands(&commands, 0, keys.len());
-        let replies = replies.await.map(Value::Array);
-        self.settle_as(wire, replies, |replies| reply::gets(replies, keys.len()))
-    }
-
-    /// The same with a word before it; whether the server will tell of changes of the first key.
-    async fn read_tracked(
+    /// Joins those who read; none while there is no connection.
+    fn join(
         &self,
-        wire: &Wire,
         key: &Key,
         tags: &[Key],
-    ) -> Result<(bool, Found), Failure> {
-        let keys: Vec<Key> = iter::once(key).chain(tags).cloned().collect();
-        let mut connection = wire.connection.clone();
-        loop {
-            let many = !tags.is_empty() && !wire.apart.load(Ordering::Relaxed);
-            let mut commands = redis::pipe();
-            commands.cmd("CLIENT").arg("CACHING").arg("YES");
-            if many {
-                commands.add_command(get_many(&keys));
-            } else {
-                keys.iter().for_each(|key| {
-                    commands.add_command(get(key));
-                });
-            }
-            let count = commands.cmd_iter().count();
-            let replies = connection.send_packed_commands(&commands, 0, count).await;
-            let First(caching, rest) = self.settle(wire, replies.map(Value::Array))?;
-            let tracked = self.settle::<Stored>(wire, Ok(caching)).is_ok();
-            let rest = if many {
-                rest.into_iter().next().unwrap_or(Value::Nil)
-            } else {
-                Value::Array(rest)
-            };
-            let replies = match many {
-                true => self.settle_as(wire, Ok(rest), |reply| reply::row(reply, keys.len())),
-                false => self.settle_as(wire, Ok(rest), |replies| reply::gets(replies, keys.len())),
-            };
-            match replies {
-                Err(failure) if many && refuses_many(&failure) => {
-                    wire.apart.store(true, Ordering::Relaxed);
-                }
-                replies => return Ok((tracked, reply::found(replies?.into_iter())?)),
-            }
+        deadline: Instant,
+        context: &mut Context<'_>,
+    ) -> Option<Ticket> {
+        let (ticket, held) = self.reads.join(key, tags, deadline)?;
+        if let Some(mut held) = held {
+            // Nobody is beside this one. What is left, if anything, the sender writes.
+            let _ = held.write(context);
         }
+        Some(ticket)
     }
 
-    async fn exchange<R: FromReply>(&self, wire: &Wire, command: &Cmd) -> Result<R, Failure> {
-        let mut connection = wire.connection.clone();
-        let reply = connection.send_packed_command(command).await;
-        self.settle(wire, reply)
-    }
-
-    /// What a reply means for the link, and for the caller.
-    fn settle<R: FromReply>(&self, wire: &Wire, reply: RedisResult<Value>) -> Result<R, Failure> {
-        self.settle_as(wire, reply, R::from_reply)
-    }
-
-    fn settle_as<R>(
-        &self,
-        wire: &Wire,
-        reply: RedisResult<Value>,
-        read: impl FnOnce(Value) -> Result<R, reply::OutOfStep>,
-    ) -> Result<R, Failure> {
-        let error = match reply {
-            Ok(Value::ServerError(error)) => {
-                self.breaker().succeeded();
-                return Err(reply::store_error(&error.into()).into());
-            }
-            Ok(value) => match read(value) {
-                Ok(reply) => {
-                    self.breaker().succeeded();
-                    return Ok(reply);
-                }
-                Err(reply::OutOfStep) => {
-                    let error = StoreError::new(
-                        StoreErrorKind::Protocol,
-                        "a reply does not fit its command; the connection is replaced",
-                    );
-                    self.lose(wire.number);
-                    self.failed(error.clone());
-                    return Err(error.into());
-                }
-            },
-            Err(error) => error,
+    /// Whether the server answers a read in time, with whatever.
+    pub(super) async fn answers_reads(&self, deadline: Instant) -> bool {
+        // Of no namespace.
+        let key = Key::raw("", "");
+        let join = poll_fn(|context| Poll::Ready(self.join(&key, &[], deadline, context)));
+        let Some(ticket) = join.await else {
+            return false;
         };
-        let lost = error.is_unrecoverable_error();
-        let error = reply::store_error(&error);
-        if lost {
-            self.lose(wire.number);
+        match timeout_at(deadline, ticket).await {
+            Ok(Ok(_)) => true,
+            Ok(Err(failure)) => !failure.again && failure.error.kind() != StoreErrorKind::Timeout,
+            Err(_) => false,
         }
-        if !lost || !wire.lost.swap(true, Ordering::Relaxed) {
+    }
+
+    /// A call was cut off unanswered.
+    pub(super) fn unanswered(&self) {
+        self.failed(unanswered());
+    }
+
+    /// A connection broke, with commands under way.
+    pub(super) fn broke(&self, number: u64, lost: &Lost, error: &StoreError) {
+        self.lose(number);
+        if !lost.swap(true, Ordering::Relaxed) {
             self.failed(error.clone());
         }
-        Err(Failure { error, lost })
-    }
-
-    /// Ends the reads of an unanswered batch whose time is over. Each is a failure like that of
-    /// [`Call`].
-    pub(super) fn expire(&self, wire: &Wire, batch: &mut Batch) {
-        let now = Instant::now();
-        let late = wire.reads.expire(batch, now, &late());
-        (0..late).for_each(|_| self.failed(unanswered()));
     }
 
     /// The link failed a call: counts, and has the keeper look.
-    fn failed(&self, reason: StoreError) {
+    pub(super) fn failed(&self, reason: StoreError) {
         if self.breaker().failed(reason, Instant::now()) {
             let others = self.breakers.iter().enumerate();
             others
@@ -662,8 +494,17 @@ impl Shared {
             current
         });
         if lost {
+            // Only now: whoever reads again waits for the next connection.
+            self.reads.detach(number, &gone());
             self.tell(Event::Lost(number));
         }
+    }
+
+    /// The connection of the reads has ended. It may not be in the slot yet.
+    pub(super) fn reads_ended(&self, number: u64) {
+        self.lose(number);
+        self.reads.detach(number, &gone());
+        self.tell(Event::Lost(number));
     }
 
     fn tell(&self, event: Event) {
@@ -710,94 +551,30 @@ impl Shared {
     }
 }
 
-fn get(key: &Key) -> Cmd {
-    let mut command = Cmd::with_capacity(2, key.as_bytes().len() + 3);
-    command.arg("GET").arg(key.as_bytes());
-    command
+/// What a read gets whose connection is gone.
+pub(super) fn gone() -> Failure {
+    Failure {
+        error: StoreError::new(StoreErrorKind::Unavailable, "the connection has ended"),
+        again: true,
+    }
 }
 
-fn get_many(keys: &[Key]) -> Cmd {
-    let size: usize = keys.iter().map(|key| key.as_bytes().len()).sum();
-    let mut command = Cmd::with_capacity(1 + keys.len(), size + 4);
-    command.arg("MGET");
-    keys.iter().for_each(|key| {
-        command.arg(key.as_bytes());
-    });
-    command
+/// What a read gets whose connection has failed like this.
+pub(super) fn broken(error: &io::Error) -> Failure {
+    Failure {
+        error: StoreError::new(StoreErrorKind::Unavailable, error.to_string()),
+        again: true,
+    }
 }
 
 /// What a call gets at its deadline.
-fn late() -> Failure {
+pub(super) fn late() -> Failure {
     StoreError::new(StoreErrorKind::Timeout, "no reply in time").into()
 }
 
 /// Whether the server, up and willing, does not want several keys in one command: a user may lack
 /// the right, and keys may belong to different slots.
-fn refuses_many(failure: &Failure) -> bool {
+pub(super) fn refuses_many(error: &StoreError) -> bool {
     use StoreErrorKind::{Auth, Moved, Other};
-    !failure.lost && matches!(failure.error.kind(), Auth | Moved | Other)
-}
-
-/// Watches over a read in company, like [`Call`] over one that is not.
-struct Waiting<'a> {
-    shared: &'a Shared,
-    ticket: Ticket<'a>,
-    deadline: Instant,
-}
-
-impl Waiting<'_> {
-    /// The reply, if it comes by the deadline.
-    fn in_time(&mut self) -> Boxed<'_, Result<Found, Failure>> {
-        let ticket = timeout_at(self.deadline, Pin::new(&mut self.ticket));
-        Box::pin(async { ticket.await.unwrap_or_else(|_| Err(late())) })
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if let Some(since) = self.ticket.waits_since()
-            && is_overdue(since, Some(self.deadline))
-        {
-            self.shared.failed(unanswered());
-        }
-    }
-}
-
-/// Watches over one call: dropped unfinished after its deadline or [`CUT_OFF`], it counts as a
-/// failure. The latter because most calls have no deadline: the budget that cuts them off is not
-/// visible from here.
-struct Call<'a> {
-    shared: &'a Shared,
-    started: Instant,
-    deadline: Option<Instant>,
-    finished: bool,
-}
-
-impl<'a> Call<'a> {
-    fn start(shared: &'a Shared) -> Self {
-        Self {
-            shared,
-            started: Instant::now(),
-            deadline: None,
-            finished: false,
-        }
-    }
-
-    fn finish(mut self) {
-        self.finished = true;
-    }
-}
-
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        if !self.finished && is_overdue(self.started, self.deadline) {
-            self.shared.failed(unanswered());
-        }
-    }
-}
-
-/// Whether an unanswered call has been given long enough to say something about the link.
-fn is_overdue(since: Instant, deadline: Option<Instant>) -> bool {
-    let now = Instant::now();
-    now.saturating_duration_since(since) >= CUT_OFF || deadline.is_some_and(|by| now >= by)
+    matches!(error.kind(), Auth | Moved | Other)
 }

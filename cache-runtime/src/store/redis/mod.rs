@@ -1,13 +1,20 @@
 //! Redis: a few lanes for entries, a pool for everything else.
 
-mod carrier;
+mod call;
 mod clock;
+mod exchange;
 mod keeper;
 mod lane;
+mod look_up;
+mod pen;
 mod pool;
 mod reads;
+mod receiver;
 mod reply;
+mod resp;
 mod script;
+mod sender;
+mod socket;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -18,9 +25,15 @@ use redis::{Client, Cmd};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
+pub use self::{
+    reply::OutOfStep,
+    resp::{Part, Received, receive},
+};
+
 use self::{
     clock::Clock,
     lane::{Failure, Lane},
+    look_up::LookUp,
     reply::{Answer, Current, Pong, Said, Stored, Timed, Verdict},
     script::Script,
 };
@@ -94,20 +107,13 @@ impl RedisStore {
     ///
     /// [`StoreError`] if the server fails or refuses, or does not answer by the deadline or
     /// within 5 s; for a `GET` also if the key holds no string.
-    pub async fn look_up_by(
-        &self,
-        key: &Key,
-        tags: &[Key],
+    pub fn look_up_by<'a>(
+        &'a self,
+        key: &'a Key,
+        tags: &'a [Key],
         deadline: Instant,
-    ) -> Result<Found, StoreError> {
-        let lane = self.lane(key);
-        let mut again = true;
-        loop {
-            match lane.look_up(key, tags, deadline).await {
-                Err(Failure { lost: true, .. }) if again => again = false,
-                result => return result.map_err(|failure| failure.error),
-            }
-        }
+    ) -> impl Future<Output = Result<Found, StoreError>> + Send + use<'a> {
+        LookUp::new(self.lane(key), key, tags, deadline)
     }
 
     /// The generations of tags, each kept for at least `kept` from now; a tag without one gets one:
@@ -343,7 +349,7 @@ impl RedisStore {
     ) -> Result<(Found, Change), StoreError> {
         let lane = self.lane(key);
         match lane.look_up_watched(key, tags).await {
-            Err(Failure { lost: true, .. }) => lane.look_up_watched(key, tags).await,
+            Err(Failure { again: true, .. }) => lane.look_up_watched(key, tags).await,
             result => result,
         }
         .map_err(|failure| failure.error)
@@ -449,8 +455,9 @@ impl RedisStore {
         Ok(verdict.map(|verdict| verdict.done))
     }
 
-    /// The same key always takes the same lane, so the commands of this process on one key
-    /// reach the server in the order they were sent.
+    /// The same key always takes the same lane, so this process's writes of one key reach the server
+    /// in the order they were sent. Reads have a connection of their own: they see what was
+    /// confirmed before they were sent.
     fn lane(&self, key: &Key) -> &Lane {
         #[expect(
             clippy::indexing_slicing,

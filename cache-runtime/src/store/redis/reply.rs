@@ -76,35 +76,27 @@ fn kind(error: &RedisError) -> StoreErrorKind {
 /// A reply of the wrong shape. Replies are matched to commands by order alone, so from then on
 /// nothing that the connection says can be trusted.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct OutOfStep;
+pub struct OutOfStep;
+
+/// What a caller hears of it.
+pub(super) fn out_of_step() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Protocol,
+        "a reply does not fit its command; the connection is replaced",
+    )
+}
+
+/// The error in its whole line.
+pub(super) fn line_error(line: &[u8]) -> Result<StoreError, OutOfStep> {
+    match redis::parse_redis_value(line) {
+        Ok(Value::ServerError(error)) => Ok(store_error(&error.into())),
+        _ => Err(OutOfStep),
+    }
+}
 
 /// Reads the reply to a command that can be told from others by its shape.
 pub(super) trait FromReply: Sized {
     fn from_reply(reply: Value) -> Result<Self, OutOfStep>;
-}
-
-/// The reply to `GET`.
-impl FromReply for Option<Bytes> {
-    fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
-        match reply {
-            Value::Nil => Ok(None),
-            Value::BulkString(bytes) => Ok(Some(bytes.into())),
-            _ => Err(OutOfStep),
-        }
-    }
-}
-
-/// The reply to `MGET` for this many keys, in the form of as many replies to `GET`.
-pub(super) fn row(reply: Value, keys: usize) -> Result<Vec<Value>, OutOfStep> {
-    let replies = gets(reply, keys)?;
-    // A part of the reply to `MGET` is never an error.
-    match replies
-        .iter()
-        .any(|reply| matches!(reply, Value::ServerError(_)))
-    {
-        true => Err(OutOfStep),
-        false => Ok(replies),
-    }
 }
 
 /// The replies to this many `GET`s that were sent as one.
@@ -118,16 +110,6 @@ pub(super) fn gets(replies: Value, keys: usize) -> Result<Vec<Value>, OutOfStep>
     match replies {
         Value::Array(replies) if replies.len() == keys && replies.iter().all(fits) => Ok(replies),
         _ => Err(OutOfStep),
-    }
-}
-
-/// The reply to one `GET`, as it is.
-impl FromReply for Value {
-    fn from_reply(reply: Value) -> Result<Self, OutOfStep> {
-        match reply {
-            Self::Nil | Self::BulkString(_) => Ok(reply),
-            _ => Err(OutOfStep),
-        }
     }
 }
 
@@ -363,9 +345,8 @@ mod tests {
 
     /// What a server's error line becomes.
     fn kind_of(line: &str) -> StoreErrorKind {
-        let reply = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
-        let error = reply.extract_error().unwrap_err();
-        store_error(&error).kind()
+        let line = format!("-{line}\r\n");
+        line_error(line.as_bytes()).unwrap().kind()
     }
 
     #[test]
@@ -459,13 +440,12 @@ mod tests {
 
     #[test]
     fn replies_of_another_command_are_out_of_step() {
-        assert_eq!(
-            Option::<Bytes>::from_reply(Value::BulkString(vec![0, 255])),
-            Ok(Some(Bytes::from_static(&[0, 255])))
-        );
-        assert_eq!(Option::<Bytes>::from_reply(Value::Nil), Ok(None));
-        assert_eq!(Option::<Bytes>::from_reply(Value::Int(1)), Err(OutOfStep));
-        assert_eq!(Option::<Bytes>::from_reply(Value::Okay), Err(OutOfStep));
+        let gets = |parts| gets(Value::Array(parts), 2);
+        let two = vec![Value::Nil, Value::BulkString(vec![0, 255])];
+        assert_eq!(gets(two.clone()), Ok(two));
+        assert_eq!(gets(vec![Value::Nil]), Err(OutOfStep));
+        assert_eq!(gets(vec![Value::Nil, Value::Int(1)]), Err(OutOfStep));
+        assert_eq!(gets(vec![Value::Nil, Value::Okay]), Err(OutOfStep));
         assert_eq!(u64::from_reply(Value::Int(3)), Ok(3));
         assert_eq!(u64::from_reply(Value::Int(-1)), Err(OutOfStep));
         assert!(Stored::from_reply(Value::Nil).is_err());

@@ -1,0 +1,103 @@
+//! Watching over calls: one that is dropped unanswered may be the first sign of a link that hangs.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    runtime,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    lane::{Shared, late},
+    reads::{Reply, Ticket},
+};
+use crate::boxed::Boxed;
+
+/// A call dropped unanswered after this long says something about the link, and so does one whose
+/// deadline has passed; one dropped sooner says something about its caller.
+const CUT_OFF: Duration = Duration::from_millis(50);
+
+/// Watches over one call: dropped unfinished after [`CUT_OFF`], it counts as a failure.
+pub(super) struct Call<'a> {
+    shared: &'a Shared,
+    started: Instant,
+    finished: bool,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn start(shared: &'a Shared) -> Self {
+        Self {
+            shared,
+            started: Instant::now(),
+            finished: false,
+        }
+    }
+
+    pub(super) fn finish(mut self) {
+        self.finished = true;
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if !self.finished && is_overdue(self.started, None) {
+            self.shared.unanswered();
+        }
+    }
+}
+
+/// Watches over a read.
+pub(super) struct Waiting<'a> {
+    shared: &'a Shared,
+    ticket: Ticket,
+    here: runtime::Id,
+}
+
+impl<'a> Waiting<'a> {
+    /// For a caller on this runtime.
+    pub(super) fn new(shared: &'a Shared, ticket: Ticket, here: runtime::Id) -> Self {
+        Self {
+            shared,
+            ticket,
+            here,
+        }
+    }
+
+    /// Whether its time is kept. The receiver's runtime may not be driven while the caller's is.
+    pub(super) fn is_timed(&self) -> bool {
+        self.ticket.timed_by == Some(self.here)
+    }
+
+    /// The reply, whenever it comes.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Reply> {
+        Pin::new(&mut self.ticket).poll(context)
+    }
+
+    /// The reply, if it comes by the deadline.
+    pub(super) fn in_time(mut self) -> Boxed<'a, Reply> {
+        Box::pin(async move {
+            let ticket = timeout_at(self.ticket.deadline, Pin::new(&mut self.ticket));
+            ticket.await.unwrap_or_else(|_| Err(late()))
+        })
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(since) = self.ticket.waits_since()
+            && is_overdue(since, Some(self.ticket.deadline))
+        {
+            self.shared.unanswered();
+        }
+    }
+}
+
+/// Whether an unanswered call has been given long enough to say something about the link.
+fn is_overdue(since: Instant, deadline: Option<Instant>) -> bool {
+    let now = Instant::now();
+    now.saturating_duration_since(since) >= CUT_OFF || deadline.is_some_and(|by| now >= by)
+}

@@ -1,0 +1,97 @@
+//! [`LookUp`]: one read on its way to its reply.
+//!
+//! ```text
+//!   join ──► wait for the ticket ───────────────► done
+//!     │ no connection, or another runtime's   │
+//!     └──► the long way, boxed ───────────────┘ the connection broke: once again
+//! ```
+//!
+//! Written by hand, because every call carries one: an `async fn` around an `async fn` keeps its
+//! arguments at each level.
+
+use std::{
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::time::Instant;
+
+use super::{
+    super::Found,
+    call::Waiting,
+    lane::{Failure, Lane},
+    reads::Reply,
+};
+use crate::{boxed::Boxed, error::StoreError, key::Key};
+
+/// Reads a key and its tags. Safe to drop at any time.
+#[must_use]
+pub(super) struct LookUp<'a> {
+    lane: &'a Lane,
+    key: &'a Key,
+    tags: &'a [Key],
+    deadline: Instant,
+    again: bool,
+    state: State<'a>,
+}
+
+enum State<'a> {
+    Begin,
+    Wait(Waiting<'a>),
+    LongWay(Boxed<'a, Reply>),
+}
+
+impl<'a> LookUp<'a> {
+    pub(super) fn new(lane: &'a Lane, key: &'a Key, tags: &'a [Key], deadline: Instant) -> Self {
+        Self {
+            lane,
+            key,
+            tags,
+            deadline,
+            again: true,
+            state: State::Begin,
+        }
+    }
+}
+
+impl Future for LookUp<'_> {
+    type Output = Result<Found, StoreError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let Self {
+            lane,
+            key,
+            tags,
+            deadline,
+            ..
+        } = *this;
+        loop {
+            let reply = match &mut this.state {
+                State::Begin => match lane.begin(key, tags, deadline, context) {
+                    Ok(Some(waiting)) => {
+                        this.state = match waiting.is_timed() {
+                            true => State::Wait(waiting),
+                            false => State::LongWay(waiting.in_time()),
+                        };
+                        continue;
+                    }
+                    Ok(None) => {
+                        this.state = State::LongWay(lane.begin_connected(key, tags, deadline));
+                        continue;
+                    }
+                    Err(failure) => Err(failure),
+                },
+                State::Wait(waiting) => ready!(waiting.poll(context)),
+                State::LongWay(reply) => ready!(reply.as_mut().poll(context)),
+            };
+            match reply {
+                Err(Failure { again: true, .. }) if mem::take(&mut this.again) => {
+                    this.state = State::Begin;
+                }
+                reply => return Poll::Ready(reply.map_err(|failure| failure.error)),
+            }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! [`Receiver`]: the task that takes the replies to reads off a connection.
+//!
+//! It lives where the connection lives, not with any of the callers: whoever leaves takes nobody
+//! along, and when that runtime ends both end together.
+
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::{
+    io::AsyncRead,
+    time::{Instant, Sleep, sleep_until},
+};
+use tokio_util::io::poll_read_buf;
+
+use super::{
+    super::Found,
+    lane::{Failure, Lost, Shared, broken, gone, late, refuses_many},
+    reads::{self, Batch, Read, Reply, Turn},
+    reply::{self, OutOfStep},
+    resp::{self, Part, Received},
+};
+use crate::error::StoreError;
+
+/// What is received at once. Values are parts of it until nobody has one of them any more.
+const BUFFER: usize = 64 << 10;
+
+/// A buffer with less room than this is followed by another.
+const LEAST_ROOM: usize = 4 << 10;
+
+/// Takes replies off a connection and hands them out.
+pub(super) struct Receiver {
+    shared: Arc<Shared>,
+    /// Of the connection.
+    number: u64,
+    lost: Lost,
+    reader: Box<dyn AsyncRead + Send + Unpin>,
+    incoming: BytesMut,
+    /// The batch whose reply comes.
+    batch: Option<Batch>,
+    /// What has come for it.
+    come: Come,
+    /// What has come of its reads, and those before it.
+    answers: Vec<(Read, Reply)>,
+    alarm: Option<Pin<Box<Sleep>>>,
+    /// Whoever could run has had the opportunity to join.
+    turned: bool,
+    /// Why it ends, if the connection has failed.
+    end: Option<Failure>,
+}
+
+/// A part of the reply to a batch.
+#[derive(Default)]
+struct Come {
+    /// The head of the row.
+    head: bool,
+    /// For the read whose turn it is.
+    values: Vec<Option<Bytes>>,
+    error: Option<StoreError>,
+    /// Of all values.
+    bytes: usize,
+}
+
+impl Receiver {
+    /// For a connection that is attached to the desk.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        number: u64,
+        lost: Lost,
+        reader: Box<dyn AsyncRead + Send + Unpin>,
+    ) -> Self {
+        Self {
+            shared,
+            number,
+            lost,
+            reader,
+            incoming: BytesMut::with_capacity(BUFFER),
+            batch: None,
+            come: Come::default(),
+            answers: Vec::new(),
+            alarm: None,
+            turned: false,
+            end: None,
+        }
+    }
+
+    /// Runs until the connection ends.
+    pub(super) async fn run(mut self) {
+        poll_fn(|context| {
+            self.shared.reads.attend(self.number, context.waker());
+            Poll::Ready(())
+        })
+        .await;
+        let Err(failure) = poll_fn(|context| match self.poll(context) {
+            Ok(()) => Poll::Pending,
+            Err(failure) => Poll::Ready(Err::<Infallible, _>(failure)),
+        })
+        .await;
+        self.end = Some(failure);
+    }
+
+    /// Goes on as far as it goes.
+    fn poll(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
+        while let Poll::Ready(received) =
+            poll_read_buf(Pin::new(&mut self.reader), context, &mut self.incoming)
+        {
+            match received {
+                Ok(0) => return Err(gone()),
+                Ok(_) => self.deliver()?,
+                Err(error) => return Err(broken(&error)),
+            }
+        }
+        self.write(context);
+        self.keep_time(context)
+    }
+
+    /// Hands out what has come.
+    fn deliver(&mut self) -> Result<(), Failure> {
+        let taken = self.take_parts();
+        // Not while there is more to hand out: whoever runs next would join a small batch.
+        for (read, reply) in self.answers.drain(..) {
+            read.answer(reply);
+        }
+        taken.map_err(|OutOfStep| {
+            // Those whose reply it might be get no other.
+            let garbled = Failure::from(reply::out_of_step());
+            self.fail(&garbled);
+            self.shared.failed(garbled.error);
+            gone()
+        })
+    }
+
+    fn take_parts(&mut self) -> Result<(), OutOfStep> {
+        let reads = &self.shared.reads;
+        loop {
+            let part = match resp::receive(&mut self.incoming)? {
+                Received::Part(part) => part,
+                Received::Wanting(bytes) => {
+                    let room = self.incoming.capacity() - self.incoming.len();
+                    if room < bytes.max(LEAST_ROOM) {
+                        self.incoming.reserve(bytes.max(BUFFER));
+                    }
+                    return Ok(());
+                }
+            };
+            let batch = self.batch.take().or_else(|| reads.next(self.number));
+            let batch = self.batch.insert(batch.ok_or(OutOfStep)?);
+            match self.come.take(part, batch)? {
+                Taken::Part => {}
+                Taken::Whole(read, reply) => {
+                    self.answers.push((read, reply));
+                }
+                Taken::Refusal(error) => {
+                    let again = refuses_many(&error);
+                    if again {
+                        reads.part(self.number);
+                    }
+                    reads::fail(batch.reads.drain(..), &Failure { error, again });
+                }
+            }
+            if let Some(batch) = self.batch.take_if(|batch| batch.reads.is_empty()) {
+                self.shared.breaker().succeeded();
+                reads.recycle(batch, self.come.bytes);
+                (self.come.head, self.come.bytes) = (false, 0);
+            }
+        }
+    }
+
+    /// Writes what callers have left, where the sender has no turn because a caller keeps its worker
+    /// busy.
+    fn write(&mut self, context: &mut Context<'_>) {
+        let now = mem::take(&mut self.turned);
+        match self.shared.reads.turn(self.number, now, None) {
+            // The sender goes on where this stops.
+            Turn::Write(mut held) => drop(held.write(context)),
+            Turn::Later => {
+                self.turned = true;
+                context.waker().wake_by_ref();
+            }
+            Turn::Nothing => {}
+        }
+    }
+
+    /// Gives up those whose time is over.
+    fn keep_time(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
+        loop {
+            if let Some(first) = self.shared.reads.arm(self.number, self.batch.as_ref())? {
+                match &mut self.alarm {
+                    Some(alarm) => alarm.as_mut().reset(first),
+                    none => *none = Some(Box::pin(sleep_until(first))),
+                }
+            }
+            let Some(alarm) = &mut self.alarm else {
+                return Ok(());
+            };
+            if alarm.as_mut().poll(context).is_pending() {
+                return Ok(());
+            }
+            self.alarm = None;
+            let (now, late, batch) = (Instant::now(), late(), self.batch.as_mut());
+            let late = self.shared.reads.expire(self.number, batch, now, &late);
+            (0..late).for_each(|_| self.shared.unanswered());
+        }
+    }
+
+    /// Ends the batch whose reply has begun to come, or comes next.
+    fn fail(&mut self, failure: &Failure) {
+        let batch = self.batch.take();
+        if let Some(batch) = batch.or_else(|| self.shared.reads.next(self.number)) {
+            reads::fail(batch.reads, failure);
+        }
+    }
+}
+
+/// What came with a part.
+enum Taken {
+    /// More has to come.
+    Part,
+    /// A read is answered.
+    Whole(Read, Reply),
+    /// The server refuses the whole batch.
+    Refusal(StoreError),
+}
+
+impl Come {
+    fn take(&mut self, part: Part, batch: &mut Batch) -> Result<Taken, OutOfStep> {
+        let in_row = !batch.apart && batch.keys > 1;
+        match part {
+            Part::Row(count) if in_row && !self.head && count == batch.keys => {
+                self.head = true;
+                return Ok(Taken::Part);
+            }
+            Part::Error(line) if in_row && !self.head => {
+                return Ok(Taken::Refusal(reply::line_error(&line)?));
+            }
+            Part::Value(value) if in_row == self.head => {
+                self.bytes += value.as_ref().map_or(0, Bytes::len);
+                self.values.push(value);
+            }
+            Part::Error(line) if !in_row => {
+                self.error.get_or_insert(reply::line_error(&line)?);
+                self.values.push(None);
+            }
+            _ => return Err(OutOfStep),
+        }
+        let whole = |read: &mut Read| read.keys == self.values.len();
+        let Some(read) = batch.reads.pop_front_if(whole) else {
+            return Ok(Taken::Part);
+        };
+        let mut values = self.values.drain(..);
+        let found = Found::new(values.next().flatten(), values);
+        let error = self.error.take().map(Failure::from);
+        Ok(Taken::Whole(read, error.map_or(Ok(found), Err)))
+    }
+}
+
+/// With the connection, with its runtime, or after a panic.
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let failure = self.end.take().unwrap_or_else(gone);
+        // First of all: whoever reads again is not to find it.
+        if self.batch.as_ref().is_some_and(Batch::is_awaited)
+            || self.shared.reads.is_awaited(self.number)
+        {
+            self.shared.broke(self.number, &self.lost, &failure.error);
+        }
+        self.shared.reads_ended(self.number);
+        self.fail(&failure);
+    }
+}
