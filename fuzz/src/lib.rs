@@ -5,10 +5,10 @@
 //! cargo run --release --target x86_64-unknown-linux-gnu --bin open_envelope -- -max_total_time=60
 //! ```
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use cache_runtime::test_util::{
-    Acquire, Acquired, Key, MemoryStore, Meta, Rejected, Release, Spans, Stamp, Token, TypeIdentity,
-    lease, open, seal, stamp, start, tag, type_identity,
+    Acquire, Acquired, Key, MemoryStore, Meta, Part, Received, Rejected, Release, Spans, Stamp, Token,
+    TypeIdentity, lease, open, receive, seal, stamp, start, tag, type_identity,
 };
 use cache_runtime::{Bincode, Codec, CodecErrorKind, Json, MessagePack, Postcard};
 use serde::de::DeserializeOwned;
@@ -57,6 +57,35 @@ pub fn open_envelope(data: &[u8]) {
         assert_eq!(opened.payload, data, "bit {bit}");
         assert_eq!(opened.meta.spans, meta.spans, "bit {bit}");
     }
+}
+
+/// What a server says comes to the same parts however it is cut, each no longer than what was said.
+pub fn receive_replies(data: &[u8]) {
+    let parts = |pieces: &[&[u8]]| {
+        let (mut received, mut parts) = (BytesMut::new(), Vec::new());
+        for piece in pieces {
+            received.extend_from_slice(piece);
+            loop {
+                match receive(&mut received) {
+                    Ok(Received::Part(part)) => parts.push(part),
+                    Ok(Received::Wanting(bytes)) => {
+                        assert!(bytes > 0);
+                        break;
+                    }
+                    Err(_) => return (parts, true),
+                }
+            }
+        }
+        (parts, false)
+    };
+    let whole = parts(&[data]);
+    let (first, second) = data.split_at(number(data) as usize % (data.len() + 1));
+    assert_eq!(parts(&[first, second]), whole);
+    let length = |part: &Part| match part {
+        Part::Value(Some(bytes)) | Part::Error(bytes) => bytes.len(),
+        Part::Value(None) | Part::Row(_) => 0,
+    };
+    assert!(whole.0.iter().map(length).sum::<usize>() <= data.len());
 }
 
 /// Whatever an entry holds, a lease that is granted stands until something else happens to it, and
