@@ -38,6 +38,11 @@ const MOST_KEYS: usize = 512;
 /// limit, and both kinds were slower with an eighth of this.
 const MOST_BYTES: usize = 512 << 10;
 
+/// With nothing under way, a batch of so many keys is written by whoever completes it: the server
+/// works on it while others still join the next. With that 64 callers made 1.54 of the calls of a raw
+/// `GET` with decoding instead of 1.43, and 256 callers as many as without; more or less was worse.
+const ENOUGH: usize = 24;
+
 /// The most batches under way at a time, but for full ones: reads that come then wait for one of the
 /// replies, and more of them leave together. In calls per second as a multiple of a raw `GET` with
 /// decoding, at 16, 64 and 256 callers: 0.90, 1.37 and 1.36 with one; 1.05, 1.35 and 1.52 with two;
@@ -196,7 +201,8 @@ impl Reads {
         }
     }
 
-    /// Joins the open batch; none if there is no connection. Who has nobody beside it gets the pen.
+    /// Joins the open batch; none if there is no connection. Who has nobody beside it gets the pen,
+    /// and who completes a batch that is large enough.
     ///
     /// The receiver gives the read up at the deadline, or before it after [`RESPONSE_TIMEOUT`], if
     /// it looks by then anyway. It is not woken for that: a caller that keeps its worker busy might
@@ -229,9 +235,10 @@ impl Reads {
             timed_by: Some(link.runtime).filter(|_| !link.is_before_alarm(Some(deadline))),
             taken: false,
         };
-        let alone = desk.sent.is_empty() && desk.full.is_empty() && batch.reads.len() == 1;
-        if alone
-            && !link.crowd
+        let alone = batch.reads.len() == 1 && !link.crowd;
+        let idle = desk.sent.is_empty() && desk.full.is_empty();
+        if idle
+            && (alone || batch.keys >= ENOUGH)
             && let Some(mut pen) = link.pen.take_if(|pen| pen.is_idle())
         {
             let number = link.number;
@@ -663,6 +670,28 @@ mod tests {
             .map(|batch| batch.apart)
             .collect::<Vec<_>>();
         assert_eq!(forms, [false, false, false, true], "one is settled before");
+    }
+
+    #[tokio::test]
+    async fn with_nothing_under_way_who_completes_a_batch_writes_it() {
+        let (reads, mut server) = desk();
+        let deadline = Instant::now() + LONG;
+        let _crowd = ["a", "b", "c"].map(|text| join(&reads, text, LONG));
+        write(reads.turn(LINK, true, None));
+        let _ = written(&mut server).await;
+        answer(reads.next(LINK).expect("a batch"), "value");
+        answer(reads.next(LINK).expect("a batch"), "value");
+        let mut tickets = Vec::new();
+        for number in 1..ENOUGH {
+            let joined = reads.join(&key(&number.to_string()), &[], deadline);
+            let (ticket, held) = joined.expect("a connection");
+            assert!(held.is_none(), "several may ask again");
+            tickets.push(ticket);
+        }
+        let (_last, held) = reads.join(&key("x"), &[], deadline).expect("a connection");
+        write(Turn::Write(held.expect("the pen")));
+        let head = format!("*{}\r\n$4\r\nMGET\r\n", ENOUGH + 1);
+        assert!(written(&mut server).await.starts_with(&head));
     }
 
     #[tokio::test]
