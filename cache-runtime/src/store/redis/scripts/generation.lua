@@ -6,7 +6,12 @@
 --
 -- Replies  {generation, now}
 -- Full     the error of the write if the tag has none, otherwise its generation
+--
+-- It is kept twice as long as asked for, and prolonged only when it would be kept for less: the server
+-- tells of each prolongation as it does of an invalidation.
 local key = KEYS[1]
+local kept = tonumber(ARGV[2])
+local twice = string.format('%.0f', 2 * kept)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -15,12 +20,12 @@ if type(generation) == 'table' and not string.find(generation.err, 'WRONGTYPE', 
   return generation
 end
 if type(generation) ~= 'string' or #generation ~= 16 then
-  local written = redis.pcall('SET', key, ARGV[1], 'PX', ARGV[2])
+  local written = redis.pcall('SET', key, ARGV[1], 'PX', twice)
   if written.err then return written end
   return {ARGV[1], now}
 end
 local left = redis.call('PTTL', key)
-if left >= 0 and left < tonumber(ARGV[2]) then
-  redis.call('PEXPIRE', key, ARGV[2])
+if left >= 0 and left < kept then
+  redis.call('PEXPIRE', key, twice)
 end
 return {generation, now}
