@@ -9,7 +9,7 @@ use crate::diagnostics::{self, Errors};
 use crate::duration::Duration;
 
 /// Every argument with an example of its use, in the order of the documentation.
-const ARGUMENTS: [(&str, &str); 14] = [
+const ARGUMENTS: [(&str, &str); 15] = [
     ("ttl", "ttl = 300"),
     ("ttl_with", "ttl_with = |user: &User| user.lifetime()"),
     ("key", "key = \"user:{id}\""),
@@ -18,6 +18,7 @@ const ARGUMENTS: [(&str, &str); 14] = [
     ("none_ttl", "none_ttl = \"30s\""),
     ("stale_while_revalidate", "stale_while_revalidate = \"1m\""),
     ("stale_if_error", "stale_if_error = \"1h\""),
+    ("near", "near = \"5s\""),
     ("cache_if", "cache_if = |user: &User| user.active"),
     ("bypass_if", "bypass_if = preview"),
     ("codec", "codec = Json"),
@@ -36,6 +37,7 @@ pub(crate) struct CachedArgs {
     pub none_ttl: Option<Setting<Duration>>,
     pub stale_while_revalidate: Option<Setting<Duration>>,
     pub stale_if_error: Option<Setting<Duration>>,
+    pub near: Option<Setting<Option<Duration>>>,
     pub cache_if: Option<Setting<Expr>>,
     pub bypass_if: Option<Setting<Expr>>,
     pub codec: Option<Setting<Type>>,
@@ -107,6 +109,7 @@ impl CachedArgs {
             "none_ttl" => self.none_ttl = Some(argument.duration()?),
             "stale_while_revalidate" => self.stale_while_revalidate = Some(argument.duration()?),
             "stale_if_error" => self.stale_if_error = Some(argument.duration()?),
+            "near" => self.near = Some(argument.flag_or_duration()?),
             "cache_if" => self.cache_if = Some(argument.setting()?),
             "bypass_if" => self.bypass_if = Some(argument.setting()?),
             "codec" => self.codec = Some(argument.setting()?),
@@ -194,6 +197,17 @@ impl Argument<'_> {
     fn duration(&self) -> syn::Result<Setting<Duration>> {
         let Setting { name, value } = self.setting()?;
         Duration::new(value).map(|value| Setting { name, value })
+    }
+
+    /// A duration, or the bare name.
+    fn flag_or_duration(&self) -> syn::Result<Setting<Option<Duration>>> {
+        let name = self.name.clone();
+        if self.input.is_empty() || self.input.peek(Token![,]) {
+            return Ok(Setting { name, value: None });
+        }
+        let Setting { name, value } = self.duration()?;
+        let value = Some(value);
+        Ok(Setting { name, value })
     }
 
     fn string(&self) -> syn::Result<LitStr> {

@@ -10,6 +10,7 @@ use crate::args::{CachedArgs, Setting};
 use crate::background;
 use crate::body;
 use crate::diagnostics::Errors;
+use crate::duration::Duration;
 use crate::entry;
 use crate::model::{Cached, Entry, Key, Ttl};
 use crate::signature::{self, Body, Function, generated_at};
@@ -92,22 +93,36 @@ impl Expansion<'_> {
             let content = self.cached.stale_if_error.is_some();
             checked(policy, refreshes, content).unwrap_or_else(|| by_reference(policy))
         });
+        let near = self.cached.near.as_ref().map(near);
         let plan = self.plan(
             output.to_token_stream(),
-            quote!(#policy #bypass #share_errors),
+            quote!(#near #policy #bypass #share_errors),
         );
+        // Without a future: a copy in the process is there at once.
+        let near_hit = near.map(|_| {
+            quote_spanned! {span=>
+                if let __cache::Some(hit) = plan.near_hit() {
+                    return hit;
+                }
+            }
+        });
+        let awaited = |call: TokenStream, at| match &near_hit {
+            // A near hit does not carry what it does not need.
+            Some(_) => quote_spanned!(at=> __cache::apart(#call).await),
+            None => quote_spanned!(at=> #call.await),
+        };
         let (signature, call) = match &self.cached.background {
             Some(background) => {
                 let load = background.load(output, self.runtime);
                 let signature = background::signature(self.function);
                 // At the return type, where one that is not `Send` is reported.
                 let at = generated_at(output.span());
-                let call = quote_spanned!(at=> plan.get_or_refresh(#load).await);
+                let call = awaited(quote_spanned!(at=> plan.get_or_refresh(#load)), at);
                 (signature, call)
             }
             None => {
                 let future = body::future(&body.block, output, None);
-                let call = quote_spanned!(span=> plan.get_or_load(#future).await);
+                let call = awaited(quote_spanned!(span=> plan.get_or_load(#future)), span);
                 (signature.clone(), call)
             }
         };
@@ -116,6 +131,7 @@ impl Expansion<'_> {
         let contents = quote_spanned! {span=>
             #site
             let plan = #plan;
+            #near_hit
             #call
         };
         quote! { #(#attrs)* #vis #signature { #inner_attrs #contents } }
@@ -252,6 +268,15 @@ impl Expansion<'_> {
         );
         let site = self.site();
         quote!(#signature { #site #plan })
+    }
+}
+
+/// `.near()` or `.near_for(duration)`, where a value that cannot be kept is reported.
+fn near(Setting { name, value }: &Setting<Option<Duration>>) -> TokenStream {
+    let at = generated_at(name.span());
+    match value {
+        None => quote_spanned!(at=> .near()),
+        Some(ttl) => quote_spanned!(at=> .near_for(#ttl)),
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) struct Cached {
     pub none_ttl: Option<Setting<Duration>>,
     pub stale_while_revalidate: Option<Setting<Duration>>,
     pub stale_if_error: Option<Setting<Duration>>,
+    pub near: Option<Setting<Option<Duration>>>,
     /// The body, if it may run in the background.
     pub background: Option<Background>,
     pub cache_if: Option<Setting<Expr>>,
@@ -84,6 +85,7 @@ impl Cached {
                 none_ttl: args.none_ttl,
                 stale_while_revalidate: args.stale_while_revalidate,
                 stale_if_error: args.stale_if_error,
+                near: args.near,
                 background,
                 cache_if: args.cache_if,
                 bypass_if: args.bypass_if,

@@ -16,6 +16,8 @@ pub enum Rule {
     Intent = 4,
     /// A value is current only if its tags have the generations that it was loaded under.
     Generations = 8,
+    /// A change moves the copies in its own process out of the way, at once.
+    Near = 16,
 }
 
 /// The rules that are switched off.

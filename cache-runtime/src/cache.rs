@@ -13,6 +13,7 @@ use crate::entry::{Core, Entry};
 use crate::error::{CacheError, ConfigError, StoreError, StoreErrorKind};
 use crate::flow::{Budget, Engine};
 use crate::key::{Key, KeyBuilder, KeyError};
+use crate::near::{Near, NearHandle};
 use crate::observe::Stats;
 use crate::policy::Policy;
 use crate::rules::{CacheValue, Rules, Stale, decode_any};
@@ -23,6 +24,8 @@ use crate::store::{MemoryStore, RedisStore, Store};
 const ENTRY_TTL: Duration = Duration::from_secs(300);
 const DEFAULT_NAMESPACE: &str = "cache";
 const DEFAULT_MEMORY: usize = 64 << 20;
+const DEFAULT_NEAR_LAG: Duration = Duration::from_secs(1);
+const LEAST_NEAR_LAG: Duration = Duration::from_millis(10);
 
 /// A handle to one cache: a store, a namespace in it, and the loads of this process under way.
 ///
@@ -197,6 +200,8 @@ impl Cache {
         Stats {
             functions: self.engine.stats.read(),
             unconfirmed: self.engine.unconfirmed.len(),
+            copies: self.engine.near.as_ref().map_or(0, |near| near.len()),
+            copied_bytes: self.engine.near.as_ref().map_or(0, |near| near.weight()),
         }
     }
 
@@ -213,6 +218,9 @@ impl Cache {
             engine.confirm().await;
         });
         let drained = drained.await;
+        if let Some(near) = &engine.near {
+            near.stop();
+        }
         engine.store.shutdown().await;
         drained.map_err(|_| {
             let left = format!(
@@ -299,6 +307,8 @@ pub struct Builder {
     memory_capacity: Option<usize>,
     lanes: Option<usize>,
     pool_size: Option<usize>,
+    near_capacity: Option<usize>,
+    near_lag: Option<Duration>,
 }
 
 impl Builder {
@@ -334,6 +344,22 @@ impl Builder {
     /// The capacity of the embedded store, in bytes. Default: 64 MiB.
     pub fn memory_capacity(mut self, bytes: usize) -> Self {
         self.memory_capacity = Some(bytes);
+        self
+    }
+
+    /// What the copies in this process may weigh together, in bytes, for functions with `near`. A copy
+    /// counts with the size of its encoded value. Default: 64 MiB. Of no meaning for the embedded
+    /// store, which is in this process already.
+    pub fn near_capacity(mut self, bytes: usize) -> Self {
+        self.near_capacity = Some(bytes);
+        self
+    }
+
+    /// For how long a change that is made elsewhere may go unnoticed at the worst, by functions with
+    /// `near`. Usually it is noticed at once, because the server tells of it; this is the bound if it
+    /// cannot, as over a broken connection. At least 10 ms. Default: 1 s.
+    pub fn near_lag(mut self, lag: Duration) -> Self {
+        self.near_lag = Some(lag);
         self
     }
 
@@ -382,7 +408,14 @@ impl Builder {
             }
         };
         let engine = Engine::new(store, namespace.as_str());
+        let near = engine.store.is_shared().then(|| {
+            let tags = format!("{}:{}", namespace.as_str(), Engine::TAG);
+            let lag = self.near_lag.unwrap_or(DEFAULT_NEAR_LAG);
+            let capacity = self.near_capacity.unwrap_or(DEFAULT_MEMORY) as u64;
+            NearHandle(Near::new(capacity, lag.max(LEAST_NEAR_LAG), tags))
+        });
         Ok(Cache::new(Engine {
+            near,
             policy: self.policy,
             value_limit: self.value_limit.unwrap_or(engine.value_limit),
             ..engine

@@ -179,6 +179,14 @@ impl Control {
         Some(control)
     }
 
+    /// What the control in reach wants, if no call has picked it up yet.
+    pub(crate) fn mode_in_reach() -> Option<Mode> {
+        CONTROL.with_borrow(|control| {
+            let control = control.as_ref()?;
+            (!control.0.taken.load(SeqCst)).then_some(control.0.mode)
+        })
+    }
+
     pub(crate) fn mode(&self) -> Mode {
         self.0.mode
     }

@@ -59,6 +59,7 @@
 //!   around a miss).
 //! * `single_flight` (who loads in this process, and who may share it). What it needs of the machine
 //!   comes through `sync`, so that a model checker can put its own there and run every interleaving.
+//! * `near` (copies of values in this process, and what keeps them true to Redis).
 //! * `invalidate` (deletions that wait to be confirmed), `resilience` (what is done about a failing
 //!   store), and `observe` (outcomes and counters).
 //! * `store` (Redis, or this process's memory).
@@ -78,6 +79,7 @@ mod flow;
 mod invalidate;
 mod key;
 mod lease;
+mod near;
 mod observe;
 mod place;
 mod policy;

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::codec::{Codec, CodecError, CodecErrorKind, codec_id, encode_checked};
 use crate::envelope::{self, Spans};
+use crate::near::NearRule;
 use crate::observe::NotStored;
 use crate::resilience::backoff::random;
 
@@ -79,6 +80,8 @@ pub(crate) struct Rules<V> {
     pub(crate) stale: Stale,
     pub(crate) cache_if: Option<fn(&V) -> bool>,
     pub(crate) is_none: fn(&V) -> bool,
+    /// Keeps copies in the process.
+    pub(crate) near: Option<NearRule<V>>,
 }
 
 /// [`decode_any`] for entries.
@@ -114,6 +117,7 @@ impl<V: CacheValue> Rules<V> {
             stale: Stale::default(),
             cache_if: None,
             is_none: |_| false,
+            near: None,
         }
     }
 

@@ -22,6 +22,7 @@ use crate::envelope::{self, Generation, Meta, Rejected};
 use crate::error::{CacheError, StoreError};
 use crate::invalidate::Unconfirmed;
 use crate::key::Key;
+use crate::near::NearHandle;
 use crate::observe::StatsTable;
 use crate::place::Place;
 use crate::policy::Policy;
@@ -42,6 +43,8 @@ pub(crate) struct Engine {
     /// Loads and releases that nobody waits for.
     pub(crate) background: TaskTracker,
     pub(crate) broken: Broken,
+    /// Copies of what is in Redis.
+    pub(crate) near: Option<NearHandle>,
     /// There is no usable configuration: every call goes to its origin.
     pub(crate) misconfigured: bool,
 }
@@ -81,6 +84,7 @@ impl Engine {
             stats: StatsTable::default(),
             background: TaskTracker::new(),
             broken: Broken::default(),
+            near: None,
             misconfigured: false,
         }
     }
@@ -349,6 +353,16 @@ impl Engine {
                 true => self.flights.fence_tagged(key),
                 false => self.flights.fence(key),
             }
+            self.changed_nearby(key);
+        }
+    }
+
+    /// The copy in this process, if there is one, is of no use any more.
+    pub(super) fn changed_nearby(&self, key: &Key) {
+        if let Some(near) = &self.near
+            && !self.is_broken(Rule::Near)
+        {
+            near.changed(key.as_str());
         }
     }
 

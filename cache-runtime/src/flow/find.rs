@@ -25,6 +25,7 @@ impl Flow {
             engine.confirm_in_background();
             return self.missed(Miss::Unconfirmed);
         }
+        self.begin_nearby(place);
         // It is asked later than that, and whoever holds a lead does not come here.
         let since = Since::Stored(self.called);
         let found = self.budget.look_up(&engine.store, place).await;
@@ -48,6 +49,7 @@ impl Flow {
             Ok(None) => self.missed(Miss::Absent),
             Err(rejected) => self.missed(Miss::Rejected(rejected)),
             Ok(Some(Sight::Fresh { payload, left })) => {
+                self.found_nearby(left);
                 let early = self.call.detachable
                     && self.seen.is_due_early(left, self.call.policy.early_refresh);
                 self.serve(found(payload, Outcome::Hit), early, place)

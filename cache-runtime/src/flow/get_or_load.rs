@@ -8,11 +8,13 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::leased::Leased;
+use super::nearby::Nearby;
 use super::sight::Seen;
 use super::{Budget, Engine};
 use crate::boxed::Boxed;
 use crate::call::{Control, Loading, Mode, Run};
 use crate::lease::Token;
+use crate::near::Filling;
 use crate::observe::{Bypass, Event, NotStored, Outcome, SiteStats};
 use crate::place::{Mark, Place};
 use crate::policy::{Policy, SingleFlight};
@@ -33,6 +35,8 @@ pub(crate) struct Call {
     pub(crate) hold: Duration,
     /// Whether the origin can be run in the background.
     pub(crate) detachable: bool,
+    /// How copies of what is found are kept.
+    pub(crate) nearby: Option<Nearby>,
     /// Where the value is, or why the cache is not asked.
     pub(crate) at: Result<Place, Bypass>,
 }
@@ -92,6 +96,8 @@ pub(crate) struct Flow {
     pub(super) detached: bool,
     // What was handed out last.
     pub(super) handed_out: Option<HandedOut>,
+    // If a copy of what is found may be kept.
+    pub(super) filling: Option<Filling>,
 }
 
 #[derive(Debug)]
@@ -152,6 +158,7 @@ impl Flow {
             hidden: false,
             detached: false,
             handed_out: None,
+            filling: None,
             call,
         }
     }

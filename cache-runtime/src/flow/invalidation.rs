@@ -120,11 +120,18 @@ impl Engine {
     /// Deletes the entries of this namespace whose key matches `pattern`; how many there were.
     /// Takes as long as it takes: there may be millions of keys to look through.
     pub(crate) async fn clear(&self, pattern: &str) -> Result<u64, StoreError> {
-        self.flights.fence_all();
+        self.fence_all();
         let pattern = format!("{}:{pattern}", self.namespace);
         let cleared = self.store.clear(&pattern).await;
-        self.flights.fence_all();
+        self.fence_all();
         cleared
+    }
+
+    fn fence_all(&self) {
+        self.flights.fence_all();
+        if let Some(near) = &self.near {
+            near.all_changed();
+        }
     }
 }
 

@@ -149,7 +149,11 @@ impl Flow {
             .fill(&mut self.budget, sealed.envelope, sealed.ttl)
             .await
         {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                // The server tells as well, a little later.
+                engine.changed_nearby(&place.key);
+                Ok(())
+            }
             Ok(false) => Err(NotStored::Fenced),
             Err(error) => {
                 self.advise(&error);

@@ -12,6 +12,7 @@ mod get_or_load;
 mod invalidation;
 mod leased;
 mod load;
+mod nearby;
 mod sight;
 mod wait;
 
@@ -19,3 +20,4 @@ pub(crate) use budget::Budget;
 pub(crate) use engine::{Engine, Target};
 pub(crate) use get_or_load::{Call, Flow, Step};
 pub(crate) use leased::{Held, Leased};
+pub(crate) use nearby::Nearby;

@@ -1,11 +1,13 @@
 //! Putting a key together, part by part.
 
 use super::argument;
+use super::digest;
 use super::escape::{Context, Escaped};
 use super::{Key, KeyError};
 use serde::Serialize;
 use std::cell::Cell;
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 thread_local! {
     /// Where the thread's next key is put together, so that a key takes one allocation and not two.
@@ -92,21 +94,50 @@ impl KeyBuilder {
     ///
     /// If the `Serialize`, `Display` or `Debug` implementation of an argument failed: there is
     /// no key for this call.
-    pub fn finish(mut self) -> Result<Key, KeyError> {
-        if let Some(error) = self.failed {
-            return Err(error);
+    pub fn finish(self) -> Result<Key, KeyError> {
+        Ok(self.draft()?.into_key())
+    }
+
+    /// The text of the key, still at the desk: to look at, without an allocation.
+    pub(crate) fn draft(mut self) -> Result<Draft, KeyError> {
+        match self.failed {
+            Some(error) => Err(error),
+            None => {
+                digest::shorten(&mut self.text);
+                Ok(Draft { text: self.text })
+            }
         }
-        let key = Key::shortened(&mut self.text);
-        if self.text.capacity() <= KEPT {
-            // At the end of its thread the desk is gone.
-            let _ = DESK.try_with(|desk| desk.set(self.text));
-        }
-        Ok(key)
     }
 
     fn keep(&mut self, result: Result<(), KeyError>) {
         if let Err(error) = result {
             self.failed.get_or_insert(error);
+        }
+    }
+}
+
+/// The text of a key that is not one yet.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    text: String,
+}
+
+impl Draft {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn into_key(self) -> Key {
+        Key(Arc::from(self.as_str()))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if self.text.capacity() <= KEPT {
+            let text = std::mem::take(&mut self.text);
+            // At the end of its thread the desk is gone.
+            let _ = DESK.try_with(|desk| desk.set(text));
         }
     }
 }

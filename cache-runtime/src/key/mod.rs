@@ -26,9 +26,11 @@ mod digest;
 mod escape;
 mod secret;
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use builder::Draft;
 pub use builder::KeyBuilder;
 pub use secret::Secret;
 
@@ -73,6 +75,12 @@ impl Key {
     fn shortened(text: &mut String) -> Self {
         digest::shorten(text);
         Self(Arc::from(&**text))
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        self.as_str()
     }
 }
 

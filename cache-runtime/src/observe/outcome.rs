@@ -10,6 +10,8 @@ use crate::error::StoreErrorKind;
 pub enum Outcome {
     /// From the store.
     Hit,
+    /// From a copy in this process (`near`).
+    Near,
     /// From the store, no longer fresh: a load in the background replaces it
     /// (`stale_while_revalidate`), or has taken too long for the caller (`soft_timeout`).
     Stale,
@@ -75,6 +77,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hit => f.pad("hit"),
+            Self::Near => f.pad("near hit"),
             Self::Stale => f.pad("stale"),
             Self::StaleIfError => f.pad("stale, the load failed"),
             Self::Joined => f.pad("joined"),

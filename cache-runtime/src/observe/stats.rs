@@ -23,6 +23,10 @@ pub struct Stats {
     pub functions: Vec<FunctionStats>,
     /// Deletions that wait to be confirmed by the store; see the failure contract.
     pub unconfirmed: usize,
+    /// Copies in this process, of functions with `near`.
+    pub copies: usize,
+    /// What they weigh together, in bytes, about.
+    pub copied_bytes: u64,
 }
 
 impl Stats {
@@ -57,7 +61,7 @@ macro_rules! counters {
             fn read(&self, function: String) -> FunctionStats {
                 let mut stats = FunctionStats { function, $($name: self.$name.load(Relaxed),)* };
                 // A hit is counted once.
-                stats.calls += stats.hits;
+                stats.calls += stats.hits + stats.near;
                 stats
             }
         }
@@ -69,6 +73,8 @@ counters! {
     calls,
     /// Calls served from the store.
     hits,
+    /// Calls served from copies in this process.
+    near,
     /// Calls served an old value, while a load replaces it or because the load failed.
     stale,
     /// Loads in the background.
@@ -297,12 +303,13 @@ impl SiteStats {
                 }
             },
             Event::Ended(outcome) => {
-                if outcome == Outcome::Hit {
-                    return add(&c.hits);
-                }
-                add(&c.calls);
                 match outcome {
-                    Outcome::Hit => {}
+                    Outcome::Hit => return add(&c.hits),
+                    Outcome::Near => return add(&c.near),
+                    _ => add(&c.calls),
+                }
+                match outcome {
+                    Outcome::Hit | Outcome::Near => {}
                     Outcome::Stale | Outcome::StaleIfError => add(&c.stale),
                     Outcome::Joined => add(&c.joined),
                     Outcome::Loaded | Outcome::NotCalled => {}
@@ -377,7 +384,7 @@ mod tests {
         };
         let stats = Stats {
             functions: vec![row("shop::forget_user"), row("shop::get_user")],
-            unconfirmed: 0,
+            ..Stats::default()
         };
         let found = stats.function("get_user").map(|row| row.function.as_str());
         assert_eq!(found, Some("shop::get_user"));

@@ -49,6 +49,8 @@
 //!
 //! An `Entry` is `'static`: lifetimes in the return type are `'static` in the type of the entry.
 
+use std::pin::Pin;
+
 mod argument;
 mod checked;
 mod drive;
@@ -66,7 +68,13 @@ pub use write::Write;
 
 pub use std::option::Option::Some;
 
+/// A future that is not a part of the one that awaits it.
+pub fn apart<F: Future>(future: F) -> Pin<Box<F>> {
+    Box::pin(future)
+}
+
 pub use crate::entry::Staged;
 pub use crate::key::KeyBuilder;
+pub use crate::near::NearValue;
 pub use crate::policy::Policy;
 pub use crate::site::Site;

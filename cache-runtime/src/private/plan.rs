@@ -8,10 +8,12 @@ use std::time::Duration;
 use super::drive::{Anywhere, Decision, Detached, Drive, Here, Outlined, Steps};
 use super::{OptionValue, Returns, Sharing};
 use crate::cache::Cache;
+use crate::call::{Control, Mode};
 use crate::codec::{Codec, MessagePack};
 use crate::entry::{Core, Entry};
-use crate::flow::{Call, Engine, Flow, Step};
-use crate::key::{Key, KeyBuilder, KeyError};
+use crate::flow::{Call, Engine, Flow, Nearby, Step};
+use crate::key::{Draft, Key, KeyBuilder, KeyError};
+use crate::near::{NearRule, NearValue};
 use crate::observe::{Advice, Bypass};
 use crate::policy::Policy;
 use crate::rules::{Rules, Ttl, decode_any};
@@ -24,7 +26,7 @@ pub struct Plan<S: Returns, C = MessagePack> {
     site: &'static Site,
     scope: &'static str,
     cache: Option<Cache>,
-    key: Option<Result<Key, KeyError>>,
+    key: Option<Result<Draft, KeyError>>,
     tags: Vec<Result<Key, KeyError>>,
     policy: Option<Policy>,
     bypass: bool,
@@ -68,7 +70,7 @@ impl<S: Returns, C> Plan<S, C> {
             scope: self.scope,
             key: KeyBuilder::new(&cache.engine().namespace),
         };
-        self.key = Some(render(plan).finish());
+        self.key = Some(render(plan).draft());
         self
     }
 
@@ -133,6 +135,47 @@ impl<S: Returns, C> Plan<S, C> {
     pub fn stale_if_error(mut self, span: Duration) -> Self {
         self.rules.stale.if_error = span;
         self
+    }
+
+    /// Keeps copies of what is found in the process, as long as they are fresh.
+    pub fn near(self) -> Self
+    where
+        S::Value: NearValue,
+    {
+        self.near_for(Duration::MAX)
+    }
+
+    /// The same, this long at the most.
+    pub fn near_for(mut self, ttl: Duration) -> Self
+    where
+        S::Value: NearValue,
+    {
+        self.rules.near = Some(NearRule::new(ttl));
+        self
+    }
+
+    /// The value, if there is a copy in this process that may be served.
+    pub fn near_hit(&self) -> Option<S::Out> {
+        let (Some(rule), Some(cache), Some(Ok(key))) = (&self.rules.near, &self.cache, &self.key)
+        else {
+            return None;
+        };
+        let engine = cache.engine();
+        let near = engine.near.as_ref()?;
+        let wanted = Control::mode_in_reach();
+        if self.bypass || wanted.is_some_and(|mode| mode != Mode::Cached) {
+            return None;
+        }
+        let right = |tags: &[Key]| {
+            let own = self.tags.iter();
+            tags.len() == self.tags.len()
+                && own
+                    .zip(tags)
+                    .all(|(own, tag)| matches!(own, Ok(own) if own == tag))
+        };
+        let value = near.get(key.as_str(), right, rule)?;
+        engine.served_nearby(self.site, self.scope, key.as_str(), wanted.is_some());
+        Some(S::join(value))
     }
 
     /// Another policy than the cache's.
@@ -236,6 +279,11 @@ impl<S: Returns, C: Codec> Plan<S, C> {
             stale: self.rules.stale,
             hold: self.rules.hold(),
             detachable,
+            nearby: self.rules.near.map(|rule| Nearby {
+                ttl: rule.ttl,
+                site: self.site,
+                scope: self.scope,
+            }),
             engine,
             site: self.site.id(),
             at,
@@ -248,8 +296,9 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         let engine = engine.into_engine();
         let key = self.key.take().unwrap_or_else(|| {
             let key = KeyBuilder::new(&engine.namespace);
-            key.text(&self.site.path(self.scope)).finish()
+            key.text(&self.site.path(self.scope)).draft()
         });
+        let key = key.map(Draft::into_key);
         let tags = match self.tags.is_empty() {
             true => Ok(Arc::default()),
             false => self.tags.drain(..).collect(),
@@ -286,6 +335,9 @@ impl<S: Returns, C: Codec> Typed<S, C> {
                 match Outlined::new(flow.next()).await {
                     Step::Decode => match C::decode(flow.payload()) {
                         Ok(value) => {
+                            if let Some(rule) = &self.rules.near {
+                                flow.keep_nearby(rule, &value);
+                            }
                             flow.served();
                             return Decision::Done(S::join(value));
                         }

@@ -139,7 +139,7 @@ impl<T: CacheValue> Returns for Plain<T> {
 }
 
 /// Stands in for the value after the one error has been reported.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub enum Never {}
 
 impl<T, E> Returns for FallibleUncacheable<T, E> {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+pub(crate) use self::redis::{Told, Tracking};
 pub use self::{
     memory::MemoryStore,
     redis::{OutOfStep, Part, Received, RedisStore, receive},

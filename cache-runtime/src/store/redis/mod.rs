@@ -15,6 +15,7 @@ mod resp;
 mod script;
 mod sender;
 mod socket;
+mod tracking;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -25,6 +26,7 @@ use redis::{Client, Cmd};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
+pub(crate) use self::tracking::{Told, Tracking};
 pub use self::{
     reply::OutOfStep,
     resp::{Part, Received, receive},
@@ -58,6 +60,7 @@ pub struct RedisStore {
 }
 
 struct Inner {
+    client: Client,
     lanes: Box<[Lane]>,
     clock: Arc<Clock>,
     pool: Pool,
@@ -86,6 +89,7 @@ impl RedisStore {
         let lanes = (0..breakers.len()).map(lane).collect();
         Ok(Self {
             inner: Arc::new(Inner {
+                client,
                 lanes,
                 clock,
                 pool: pool::build(config)?,

@@ -1,0 +1,548 @@
+//! The near cache: values of Redis kept decoded in this process, for as long as nobody changes them.
+//!
+//! ```text
+//!   hit ────────────────────────────────────────────► value, without a word to the server
+//!   miss ─► begin (note the marks) ─► GET ─► decode ─► fill, if the marks are what they were
+//!   change, own or told by the server ─► the mark moves on, the copy goes
+//! ```
+//!
+//! Who changes an entry need not know who has a copy. The server tells every writer's changes
+//! ([`tracking`](crate::store::Tracking)), and this process's own changes mark the entry before they
+//! are sent and again when they are confirmed. A change that overtakes the reply to a `GET` has moved
+//! the mark on, so the old reply is not kept.
+//!
+//! A copy may be served only within a bound of the last proof that everything was told: see
+//! [`Near::confirmed`]. Without proof, as after a broken connection or in a process that was
+//! stopped, nothing is served and nothing is kept.
+
+mod heads;
+mod upkeep;
+
+use std::any::Any;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use quick_cache::sync::Cache as Kept;
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
+
+use self::heads::Heads;
+use self::upkeep::Upkeep;
+use crate::key::Key;
+use crate::place::Place;
+use crate::store::Told;
+
+/// How many entries share a mark. A change of one of them keeps what is being read of the others
+/// from being kept, once.
+const STRIPES: usize = 1 << 12;
+
+/// What a copy weighs beside its key and its value, in bytes, about.
+const OVERHEAD: u64 = 160;
+
+/// Longer than anybody means; a later moment may be beyond what the clock counts.
+const LONGEST_LAG: Duration = Duration::from_hours(24);
+
+/// Weight of a typical copy, to choose the size of tables by.
+const TYPICAL: u64 = 512;
+
+/// What is said of a copy, and the copy itself.
+pub(crate) struct Copy<T: ?Sized> {
+    meta: Meta,
+    value: T,
+}
+
+struct Meta {
+    /// When it is no longer fresh.
+    until: Instant,
+    epoch: u64,
+    weight: u64,
+    tags: Arc<[Key]>,
+    /// Their marks.
+    marks: Box<[u64]>,
+}
+
+/// A copy of whatever type.
+pub(crate) type AnyCopy = Arc<Copy<dyn Any + Send + Sync>>;
+
+/// The values that this process has copies of.
+pub(crate) struct Near {
+    kept: Kept<Key, AnyCopy, Weight, DefaultHashBuilder, Evicted>,
+    hasher: DefaultHashBuilder,
+    /// The marks of entries.
+    marks: Box<[Mutex<u64>]>,
+    /// The marks of tags, which copies are compared with.
+    tag_marks: Box<[AtomicU64]>,
+    /// Moves on when everything may have changed.
+    epoch: AtomicU64,
+    /// Until when everything is known to be told, in nanoseconds since `start`; 0: not at all.
+    proven: AtomicU64,
+    start: Instant,
+    lag: Duration,
+    tag_head: String,
+    heads: Heads,
+    upkeep: Upkeep,
+}
+
+/// The one that keeps the near cache going. Dropped, nothing is kept any more.
+#[derive(Debug)]
+pub(crate) struct NearHandle(pub(crate) Arc<Near>);
+
+impl Deref for NearHandle {
+    type Target = Arc<Near>;
+
+    fn deref(&self) -> &Arc<Near> {
+        &self.0
+    }
+}
+
+impl Drop for NearHandle {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// How a function's values are kept.
+#[derive(Debug)]
+pub(crate) struct NearRule<V> {
+    /// No longer than this.
+    pub(crate) ttl: Duration,
+    keep: fn(&V, Filling, usize) -> (Filling, AnyCopy),
+    take: fn(&(dyn Any + Send + Sync)) -> Option<V>,
+}
+
+impl<V> Clone for NearRule<V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> std::marker::Copy for NearRule<V> {}
+
+/// What copies can be kept of.
+#[diagnostic::on_unimplemented(
+    message = "`near` cannot keep copies of `{Self}`",
+    label = "copies are cloned for each call, in whichever thread",
+    note = "derive `Clone` for `{Self}` and let it be `Send` and `Sync`, or return an `Arc` of it"
+)]
+pub trait NearValue: Clone + Send + Sync + 'static {}
+
+impl<V: Clone + Send + Sync + 'static> NearValue for V {}
+
+impl<V: NearValue> NearRule<V> {
+    pub(crate) fn new(ttl: Duration) -> Self {
+        Self {
+            ttl,
+            keep: |value, filling, bytes| filling.copy(value.clone(), bytes),
+            take: |value| value.downcast_ref::<V>().cloned(),
+        }
+    }
+}
+
+impl<V> NearRule<V> {
+    /// Keeps a copy of what was read and decoded from so many bytes.
+    pub(crate) fn keep(
+        &self,
+        near: &Near,
+        place: &Place,
+        filling: Filling,
+        value: &V,
+        bytes: usize,
+    ) {
+        let (filling, copy) = (self.keep)(value, filling, bytes);
+        near.fill(place, &filling, copy);
+    }
+}
+
+/// The marks of an entry and its tags from before it was read.
+#[derive(Debug, Clone)]
+pub(crate) struct Filling {
+    epoch: u64,
+    mark: u64,
+    tags: Arc<[Key]>,
+    marks: Box<[u64]>,
+    until: Option<Instant>,
+}
+
+impl Filling {
+    /// The value is fresh for this much longer.
+    pub(crate) fn is_fresh_for(&mut self, left: Duration, ttl: Duration) {
+        self.until = Instant::now().checked_add(left.min(ttl));
+    }
+
+    fn copy<V: Send + Sync + 'static>(mut self, value: V, bytes: usize) -> (Self, AnyCopy) {
+        let meta = Meta {
+            until: self.until.unwrap_or_else(Instant::now),
+            epoch: self.epoch,
+            weight: bytes as u64 + OVERHEAD,
+            tags: self.tags.clone(),
+            marks: std::mem::take(&mut self.marks),
+        };
+        (self, Arc::new(Copy { meta, value }))
+    }
+}
+
+impl Near {
+    /// Copies of about so many bytes at most, each served for at most `lag` after it was changed
+    /// elsewhere. The keys of tags begin with `tag_head`.
+    pub(crate) fn new(capacity: u64, lag: Duration, tag_head: String) -> Arc<Self> {
+        let items = usize::try_from(capacity / TYPICAL).unwrap_or(usize::MAX);
+        let hasher = DefaultHashBuilder::default();
+        Arc::new(Self {
+            kept: Kept::with(items.max(1), capacity, Weight, hasher.clone(), Evicted),
+            hasher,
+            marks: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
+            tag_marks: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
+            epoch: AtomicU64::new(0),
+            proven: AtomicU64::new(0),
+            start: Instant::now(),
+            lag: lag.min(LONGEST_LAG),
+            tag_head,
+            heads: Heads::default(),
+            upkeep: Upkeep::default(),
+        })
+    }
+
+    /// The value under this key, if a copy may be served whose tags are the right ones.
+    pub(crate) fn get<V>(
+        &self,
+        key: &str,
+        right: impl FnOnce(&[Key]) -> bool,
+        rule: &NearRule<V>,
+    ) -> Option<V> {
+        let copy = self.kept.get(key)?;
+        let now = Instant::now();
+        let meta = &copy.meta;
+        let marks = meta.tags.iter().zip(&meta.marks);
+        let usable = now < meta.until
+            && self.is_proven(now)
+            && meta.epoch == self.epoch.load(SeqCst)
+            && right(&meta.tags)
+            && marks
+                .into_iter()
+                .all(|(tag, mark)| self.tag_mark(tag).load(SeqCst) == *mark);
+        usable.then(|| (rule.take)(&copy.value)).flatten()
+    }
+
+    /// Notes the marks of an entry that is about to be read; none if it cannot be kept.
+    pub(crate) fn begin(&self, place: &Place) -> Option<Filling> {
+        let tracked = self.heads.are_tracked(&place.key, &place.tags);
+        if !tracked || !self.is_proven(Instant::now()) {
+            return None;
+        }
+        let marks = place.tags.iter().map(|tag| self.tag_mark(tag).load(SeqCst));
+        Some(Filling {
+            epoch: self.epoch.load(SeqCst),
+            mark: *self.mark(place.key.as_str()).lock(),
+            marks: marks.collect(),
+            tags: place.tags.clone(),
+            until: None,
+        })
+    }
+
+    fn fill(&self, place: &Place, filling: &Filling, copy: AnyCopy) {
+        // Until it is kept: a change must find it.
+        let mark = self.mark(place.key.as_str()).lock();
+        let unchanged = *mark == filling.mark && self.epoch.load(SeqCst) == filling.epoch;
+        let evicted = unchanged.then(|| self.kept.insert_with_lifecycle(place.key.clone(), copy));
+        // Not under a lock: a value's `Drop` may be anything.
+        drop(mark);
+        drop(evicted);
+    }
+
+    /// An entry may have changed: what is being read of it is not kept, and its copy goes. Or a tag
+    /// may have been invalidated: the copies with it are of no use any more.
+    pub(crate) fn changed(&self, key: &str) {
+        if key.starts_with(&self.tag_head) {
+            self.tag_mark_of(key).fetch_add(1, SeqCst);
+            return;
+        }
+        let mut mark = self.mark(key).lock();
+        *mark += 1;
+        let removed = self.kept.remove(key);
+        drop(mark);
+        drop(removed);
+    }
+
+    /// What the server tells.
+    fn hear(&self, told: Told) {
+        match told {
+            // Keys are text: what is none is nobody's.
+            Told::Changed(keys) => keys
+                .iter()
+                .filter_map(|key| std::str::from_utf8(key).ok())
+                .for_each(|key| self.changed(key)),
+            Told::Everything => self.all_changed(),
+            Told::Lost => self.lost(),
+        }
+    }
+
+    /// Anything may have changed.
+    pub(crate) fn all_changed(&self) {
+        self.epoch.fetch_add(1, SeqCst);
+        self.kept.clear();
+    }
+
+    /// Nothing is told any more.
+    pub(crate) fn lost(&self) {
+        self.proven.store(0, SeqCst);
+        self.all_changed();
+    }
+
+    /// Everything that changed before this moment has been told.
+    ///
+    /// The server answers a `PING` on the connection on which it tells of changes, in order: who
+    /// has worked through the answer has worked through the changes before it.
+    pub(crate) fn confirmed(&self, at: Instant) {
+        let until = (at + self.lag).saturating_duration_since(self.start);
+        self.proven.store(nanos(until), SeqCst);
+    }
+
+    /// How many copies there are.
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// What they weigh, in bytes, about.
+    pub(crate) fn weight(&self) -> u64 {
+        self.kept.weight()
+    }
+
+    /// Nothing is kept from now on, and nothing served.
+    pub(crate) fn stop(&self) {
+        self.upkeep.stop();
+        self.lost();
+    }
+
+    fn is_proven(&self, now: Instant) -> bool {
+        nanos(now.saturating_duration_since(self.start)) < self.proven.load(Relaxed)
+    }
+
+    fn mark(&self, key: &str) -> &Mutex<u64> {
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "a stripe is less than their number"
+        )]
+        &self.marks[self.stripe(key)]
+    }
+
+    fn tag_mark(&self, tag: &Key) -> &AtomicU64 {
+        self.tag_mark_of(tag.as_str())
+    }
+
+    fn tag_mark_of(&self, tag: &str) -> &AtomicU64 {
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "a stripe is less than their number"
+        )]
+        &self.tag_marks[self.stripe(tag)]
+    }
+
+    fn stripe(&self, key: &str) -> usize {
+        self.hasher.hash_one(key) as usize % STRIPES
+    }
+}
+
+impl fmt::Debug for Near {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Near")
+            .field("copies", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<Key, AnyCopy> for Weight {
+    fn weight(&self, key: &Key, copy: &AnyCopy) -> u64 {
+        copy.meta.weight + key.as_bytes().len() as u64
+    }
+}
+
+/// Hands out what has to make room.
+#[derive(Clone)]
+struct Evicted;
+
+impl Lifecycle<Key, AnyCopy> for Evicted {
+    type RequestState = Vec<(Key, AnyCopy)>;
+
+    fn begin_request(&self) -> Self::RequestState {
+        Vec::new()
+    }
+
+    fn on_evict(&self, evicted: &mut Self::RequestState, key: Key, copy: AnyCopy) {
+        evicted.push((key, copy));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::TypeIdentity;
+
+    const LAG: Duration = Duration::from_secs(60);
+
+    fn rule() -> NearRule<u64> {
+        NearRule::new(Duration::MAX)
+    }
+
+    fn place(text: &str, tags: &[&str]) -> Place {
+        Place {
+            key: Key::raw("ns", text),
+            identity: TypeIdentity::from_u64(1),
+            tags: tags
+                .iter()
+                .map(|tag| Key::raw("ns", &format!("%tag:{tag}")))
+                .collect(),
+        }
+    }
+
+    /// A cache to which everything is told.
+    fn near() -> Arc<Near> {
+        let near = Near::new(1 << 20, LAG, "ns:%tag:".to_owned());
+        near.heads.add("ns:");
+        near.heads.tracked(Some(1));
+        near.confirmed(Instant::now());
+        near
+    }
+
+    fn begin(near: &Near, place: &Place) -> Option<Filling> {
+        let mut filling = near.begin(place)?;
+        filling.is_fresh_for(LAG, Duration::MAX);
+        Some(filling)
+    }
+
+    fn read(near: &Near, place: &Place) -> Option<u64> {
+        near.get(place.key.as_str(), |tags| *tags == *place.tags, &rule())
+    }
+
+    fn keep(near: &Near, place: &Place, filling: Filling, value: u64) {
+        rule().keep(near, place, filling, &value, 8);
+    }
+
+    #[test]
+    fn what_was_read_is_kept_until_it_changes() {
+        let (near, one, two) = (near(), place("1", &[]), place("2", &[]));
+        for (place, value) in [(&one, 1), (&two, 2)] {
+            keep(&near, place, begin(&near, place).expect("tracked"), value);
+        }
+        assert_eq!((read(&near, &one), read(&near, &two)), (Some(1), Some(2)));
+        near.changed("ns:1");
+        assert_eq!((read(&near, &one), read(&near, &two)), (None, Some(2)));
+        near.all_changed();
+        assert_eq!(read(&near, &two), None);
+        assert_eq!(near.len(), 0);
+    }
+
+    #[test]
+    fn a_change_that_overtakes_the_reply_wins() {
+        let (near, place) = (near(), place("1", &["a"]));
+        type Change = fn(&Near);
+        let changes: [Change; 3] = [
+            |near| near.changed("ns:1"),
+            Near::all_changed,
+            |near| near.changed("ns:%tag:a"),
+        ];
+        for change in changes {
+            let filling = begin(&near, &place).expect("tracked");
+            change(&near);
+            keep(&near, &place, filling, 1);
+            assert_eq!(read(&near, &place), None);
+            keep(&near, &place, begin(&near, &place).expect("tracked"), 2);
+            assert_eq!(read(&near, &place), Some(2));
+        }
+    }
+
+    #[test]
+    fn a_connection_that_comes_back_does_not_revive_what_was_read_before() {
+        let (near, place) = (near(), place("1", &[]));
+        keep(&near, &place, begin(&near, &place).expect("tracked"), 1);
+        let filling = begin(&near, &place).expect("tracked");
+        near.lost();
+        assert_eq!(read(&near, &place), None);
+        assert!(near.begin(&place).is_none());
+        near.confirmed(Instant::now());
+        assert_eq!(read(&near, &place), None);
+        keep(&near, &place, filling, 1);
+        assert_eq!(read(&near, &place), None);
+    }
+
+    #[test]
+    fn a_copy_serves_within_the_lag_of_the_last_proof() {
+        let (near, place) = (near(), place("1", &[]));
+        keep(&near, &place, begin(&near, &place).expect("tracked"), 1);
+        let long_ago = Instant::now().checked_sub(LAG);
+        near.confirmed(long_ago.expect("the machine runs longer than that"));
+        assert_eq!(read(&near, &place), None);
+        assert!(near.begin(&place).is_none());
+        near.confirmed(Instant::now());
+        assert_eq!(read(&near, &place), Some(1), "nothing has changed");
+    }
+
+    #[test]
+    fn a_copy_serves_for_its_time_under_its_tags_and_as_its_type() {
+        let (near, one) = (near(), place("1", &["a", "b"]));
+        let mut filling = near.begin(&one).expect("tracked");
+        filling.is_fresh_for(Duration::ZERO, Duration::MAX);
+        keep(&near, &one, filling, 1);
+        assert_eq!(read(&near, &one), None);
+        let mut filling = near.begin(&one).expect("tracked");
+        filling.is_fresh_for(LAG, Duration::ZERO);
+        keep(&near, &one, filling, 1);
+        assert_eq!(read(&near, &one), None);
+        keep(&near, &one, begin(&near, &one).expect("tracked"), 1);
+        assert_eq!(read(&near, &place("1", &["a"])), None);
+        assert_eq!(read(&near, &place("1", &["b", "a"])), None);
+        let text = NearRule::<String>::new(Duration::MAX);
+        assert_eq!(near.get("ns:1", |_| true, &text), None);
+        assert_eq!(read(&near, &one), Some(1));
+    }
+
+    #[test]
+    fn what_nobody_tells_of_is_not_kept() {
+        let near = near();
+        let elsewhere = Place {
+            key: Key::raw("other", "1"),
+            ..place("1", &[])
+        };
+        assert!(near.begin(&elsewhere).is_none());
+        near.heads.tracked(None);
+        assert!(near.begin(&place("1", &[])).is_none());
+    }
+
+    #[test]
+    fn copies_stay_within_their_room_and_those_in_use_stay() {
+        let near = near();
+        let hot: Vec<_> = (0..100).map(|n| place(&format!("hot:{n}"), &[])).collect();
+        for round in 0..3 {
+            for place in &hot {
+                if read(&near, place).is_none() {
+                    assert_eq!(round, 0);
+                    keep(&near, place, begin(&near, place).expect("tracked"), 1);
+                }
+            }
+        }
+        let mut missed = 0;
+        for n in 0..100_000 {
+            let scanned = place(&format!("scan:{n}"), &[]);
+            keep(&near, &scanned, begin(&near, &scanned).expect("tracked"), 1);
+            if n % 50 == 0 {
+                for place in &hot {
+                    missed += u32::from(read(&near, place).is_none());
+                }
+            }
+            assert!(near.weight() <= 1 << 20);
+        }
+        assert!(
+            missed <= 10_000,
+            "{missed} of 200,000 reads of the hot set missed"
+        );
+    }
+}

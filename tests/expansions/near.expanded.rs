@@ -1,0 +1,35 @@
+async fn get_user(db: &Db, id: u64) -> Result<Arc<User>, DbError> {
+    use ::cache_runtime::__private as __cache;
+    static __SITE: __cache::Site = __cache::Site::new("get_user", "user:{id}");
+    let plan = __cache::Probe::<Result<Arc<User>, DbError>>::new()
+        .plan(&__SITE, &|| ())
+        .key(|key| key.text("user:").field(::core::format_args!("{}", id)))
+        .ttl(::core::time::Duration::new(300, 0))
+        .near_for(::core::time::Duration::new(5, 0))
+        .share_errors(__cache::Errors::<Result<Arc<User>, DbError>>::new().sharing());
+    if let __cache::Some(hit) = plan.near_hit() {
+        return hit;
+    }
+    __cache::apart(
+            plan
+                .get_or_load(async move {
+                    if let __cache::Some(typed) = __cache::nothing::<
+                        Result<Arc<User>, DbError>,
+                    >() {
+                        return typed;
+                    }
+                    { db.query(id).await }
+                }),
+        )
+        .await
+}
+/// The entry of `get_user` for these arguments: reads, stores and invalidates its value without calling it.
+fn get_user_entry(id: u64) -> ::cache_runtime::Entry<Result<Arc<User>, DbError>> {
+    use ::cache_runtime::__private as __cache;
+    static __SITE: __cache::Site = __cache::Site::new("get_user", "user:{id}");
+    __cache::Probe::<Result<Arc<User>, DbError>>::new()
+        .plan(&__SITE, &|| ())
+        .key(|key| key.text("user:").field(::core::format_args!("{}", id)))
+        .ttl(::core::time::Duration::new(300, 0))
+        .entry()
+}

@@ -1,0 +1,533 @@
+//! The near cache: hits without a word to the server, and nothing old longer than said.
+
+#![expect(
+    clippy::expect_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use cache_runtime::{
+    Bypass, Cache, NotStored, Outcome, cached, invalidates, outcome, refresh, uncached, updates,
+};
+use support::{Mode, Proxy, RedisServer, eventually, within};
+
+/// Longer than a test takes: what is not told is not noticed.
+const LONG: Duration = Duration::from_secs(60);
+
+const LAG: Duration = Duration::from_millis(200);
+
+/// A row that the origin reads.
+#[derive(Debug, Default)]
+struct Row {
+    version: AtomicU64,
+    runs: AtomicU64,
+}
+
+impl Row {
+    fn read(&self) -> u64 {
+        self.runs.fetch_add(1, SeqCst);
+        self.version.load(SeqCst)
+    }
+
+    fn write(&self, version: u64) {
+        self.version.store(version, SeqCst);
+    }
+}
+
+#[cached(ttl = 300, key = "row:{id}", skip(row), near)]
+async fn row(row: &Row, id: u64) -> u64 {
+    row.read()
+}
+
+#[cached(ttl = 300, key = "brief:{id}", skip(row), near = "50ms")]
+async fn brief(row: &Row, id: u64) -> u64 {
+    row.read()
+}
+
+#[cached(ttl = 300, key = "shared:{id}", near)]
+async fn shared(id: u64) -> Result<Arc<str>, String> {
+    Ok(Arc::from(format!("value of {id}")))
+}
+
+#[cached(ttl = 300, skip(row), near)]
+async fn by_default(row: &Row, id: u64, name: &str) -> Option<String> {
+    Some(format!("{name} {id} {}", row.read()))
+}
+
+#[cached(
+    ttl = 300,
+    key = "tagged:{id}",
+    tags("of:{owner}", "all"),
+    skip(row, owner),
+    near
+)]
+async fn tagged(row: &Row, id: u64, owner: u64) -> u64 {
+    row.read()
+}
+
+#[invalidates(row(id))]
+async fn delete(of: &Row, id: u64, version: u64) {
+    of.write(version);
+}
+
+#[updates(row(id))]
+async fn set(of: &Row, id: u64, version: u64) -> u64 {
+    of.write(version);
+    version
+}
+
+#[invalidates(tag("of:{owner}"))]
+async fn forget_owner(of: &Row, owner: u64, version: u64) {
+    of.write(version);
+}
+
+async fn cache(url: &str, lag: Duration) -> Cache {
+    let cache = Cache::builder().url(url).namespace("shop").near_lag(lag);
+    cache.build().await.expect("a cache")
+}
+
+/// Calls until a copy serves, which shows that the server tells of changes by then.
+async fn nearby(row_of: &Row, id: u64) {
+    eventually("a copy serves", async || {
+        (outcome(row(row_of, id)).await.1 == Outcome::Near).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_copy_serves_without_a_command() {
+    let server = RedisServer::start().await;
+    let of = Row::default();
+    let cache = cache(&server.url(), LONG).await;
+    cache
+        .scope(async {
+            assert_eq!(outcome(row(&of, 1)).await, (0, Outcome::Loaded));
+            nearby(&of, 1).await;
+            let mut commands = server.commands().await;
+            for _ in 0..100 {
+                assert_eq!(row(&of, 1).await, 0);
+            }
+            assert_eq!(outcome(row(&of, 1)).await, (0, Outcome::Near));
+            let mut counts = commands.counts().await;
+            counts.remove("ping");
+            assert_eq!(counts, BTreeMap::new(), "but for the signs of life");
+            assert_eq!(of.runs.load(SeqCst), 1);
+            let stats = Cache::current().stats();
+            let function = stats.function("row").expect("a row");
+            assert!(function.near >= 101, "{stats}");
+            assert_eq!(function.calls, function.near + function.hits + 1);
+            assert_eq!(stats.copies, 1);
+            assert!(stats.copied_bytes > 0);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn values_of_every_shape() {
+    let server = RedisServer::start().await;
+    let of = Row::default();
+    let cache = cache(&server.url(), LONG).await;
+    cache
+        .scope(async {
+            eventually("copies serve", async || {
+                let (value, how) = outcome(shared(7)).await;
+                assert_eq!(value.as_deref(), Ok("value of 7"));
+                (how == Outcome::Near).then_some(())
+            })
+            .await;
+            let first = shared(7).await.expect("a value");
+            let again = shared(7).await.expect("a value");
+            assert!(Arc::ptr_eq(&first, &again), "one copy for all");
+            eventually("copies serve", async || {
+                let (value, how) = outcome(by_default(&of, 7, "a:b")).await;
+                assert_eq!(value.as_deref(), Some("a:b 7 0"));
+                (how == Outcome::Near).then_some(())
+            })
+            .await;
+            // Another argument is another entry.
+            assert_eq!(shared(8).await.as_deref(), Ok("value of 8"));
+            assert_eq!(by_default(&of, 7, "b").await.as_deref(), Some("b 7 0"));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn the_wrappers_around_a_call_are_heard() {
+    let server = RedisServer::start().await;
+    let of = Row::default();
+    let cache = cache(&server.url(), LONG).await;
+    cache
+        .scope(async {
+            nearby(&of, 1).await;
+            of.write(1);
+            let bypassed = Outcome::Bypassed(Bypass::Uncached);
+            assert_eq!(outcome(uncached(row(&of, 1))).await, (1, bypassed));
+            assert_eq!(row(&of, 1).await, 0, "nothing was stored");
+            assert_eq!(outcome(refresh(row(&of, 1))).await, (1, Outcome::Loaded));
+            assert_eq!(row(&of, 1).await, 1, "the old copy is gone");
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn own_changes_are_seen_at_once() {
+    let server = RedisServer::start().await;
+    let of = Row::default();
+    // Nothing is told in time: what is seen is this process's own.
+    let cache = cache(&server.url(), LONG).await;
+    cache
+        .scope(async {
+            for version in 1..200 {
+                nearby(&of, 1).await;
+                match version % 4 {
+                    0 => delete(&of, 1, version).await,
+                    1 => assert_eq!(set(&of, 1, version).await, version),
+                    2 => {
+                        of.write(version);
+                        row_entry(1).invalidate().await.expect("confirmed");
+                    }
+                    _ => {
+                        of.write(version);
+                        row_entry(1).put(&version).await.expect("confirmed");
+                    }
+                }
+                assert_eq!(row(&of, 1).await, version);
+            }
+            nearby(&of, 1).await;
+            of.write(1000);
+            Cache::current().clear("row:*").await.expect("cleared");
+            assert_eq!(row(&of, 1).await, 1000);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn changes_made_elsewhere_are_told() {
+    let server = RedisServer::start().await;
+    let of = Row::default();
+    let here = cache(&server.url(), LONG).await;
+    let elsewhere = cache(&server.url(), LONG).await;
+    let told = async |version| {
+        eventually("the change is noticed", async || {
+            (row(&of, 1).await == version).then_some(())
+        })
+        .await;
+    };
+    here.scope(async {
+        nearby(&of, 1).await;
+        // By another process.
+        elsewhere.scope(delete(&of, 1, 1)).await;
+        told(1).await;
+        nearby(&of, 1).await;
+        elsewhere.scope(set(&of, 1, 2)).await;
+        told(2).await;
+        // By any client.
+        nearby(&of, 1).await;
+        of.write(3);
+        server.run::<()>(&["DEL", "shop:row:1"]).await;
+        told(3).await;
+        nearby(&of, 1).await;
+        of.write(4);
+        server.run::<()>(&["SET", "shop:row:1", "garbage"]).await;
+        told(4).await;
+        nearby(&of, 1).await;
+        of.write(5);
+        server.run::<()>(&["FLUSHALL"]).await;
+        told(5).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tag_outdates_copies_here_and_elsewhere() {
+    let server = RedisServer::start().await;
+    let of = Row::default();
+    let here = cache(&server.url(), LONG).await;
+    let elsewhere = cache(&server.url(), LONG).await;
+    let nearby = async |id, owner| {
+        eventually("a copy serves", async || {
+            (outcome(tagged(&of, id, owner)).await.1 == Outcome::Near).then_some(())
+        })
+        .await;
+    };
+    here.scope(async {
+        nearby(1, 7).await;
+        nearby(2, 8).await;
+        forget_owner(&of, 7, 1).await;
+        assert_eq!(tagged(&of, 1, 7).await, 1);
+        assert_eq!(
+            outcome(tagged(&of, 2, 8)).await,
+            (0, Outcome::Near),
+            "of another owner"
+        );
+        nearby(1, 7).await;
+        elsewhere.scope(forget_owner(&of, 7, 2)).await;
+        eventually("the change is noticed", async || {
+            (tagged(&of, 1, 7).await == 2).then_some(())
+        })
+        .await;
+        // Under other tags it is not the same value.
+        nearby(1, 7).await;
+        of.write(3);
+        assert_eq!(tagged(&of, 1, 9).await, 3);
+        of.write(4);
+        Cache::current()
+            .invalidate_tag("all")
+            .await
+            .expect("confirmed");
+        assert_eq!(tagged(&of, 2, 8).await, 4);
+    })
+    .await;
+}
+
+/// The server answers nobody any more, so nothing is told: what may have changed is not served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_proof_copies_serve_for_the_lag_and_not_longer() {
+    let server = RedisServer::start().await;
+    let of = Row::default();
+    let cache = cache(&server.url(), LAG).await;
+    cache
+        .scope(async {
+            nearby(&of, 1).await;
+            server.pause();
+            let paused = Instant::now();
+            of.write(1);
+            // From here on each call is a near hit, or goes to the origin.
+            let served = eventually("copies end", async || {
+                let before = Instant::now();
+                (row(&of, 1).await == 1).then_some(before)
+            })
+            .await;
+            assert_eq!(row(&of, 1).await, 1, "and do not come back");
+            let late = served.saturating_duration_since(paused);
+            assert!(late < LAG * 20, "{late:?}, on however loaded a machine");
+            server.resume();
+            nearby(&of, 1).await;
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_end_with_the_connection_and_come_back_with_the_next() {
+    let server = RedisServer::start().await;
+    let proxy = Proxy::start(server.port());
+    let of = Row::default();
+    let cache = cache(&proxy.url(), LAG).await;
+    cache
+        .scope(async {
+            for version in 1..6 {
+                nearby(&of, 1).await;
+                match version % 2 {
+                    0 => proxy.strand(),
+                    _ => {
+                        let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
+                        server.run::<()>(&kill).await;
+                    }
+                }
+                // Nobody tells of this one, unless it is connected again already.
+                of.write(version);
+                server.run::<()>(&["DEL", "shop:row:1"]).await;
+                eventually("the change is noticed", async || {
+                    (row(&of, 1).await == version).then_some(())
+                })
+                .await;
+            }
+            proxy.set(Mode::Refuse);
+            of.write(10);
+            eventually("copies end", async || {
+                (row(&of, 1).await == 10).then_some(())
+            })
+            .await;
+            proxy.set(Mode::Forward);
+            server.run::<()>(&["DEL", "shop:row:1"]).await;
+            nearby(&of, 1).await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_tell_bounds_copies_by_the_lag() {
+    let server = RedisServer::start().await;
+    let user = [
+        "ACL",
+        "SETUSER",
+        "amy",
+        "on",
+        ">pw",
+        "~*",
+        "&*",
+        "+@all",
+        "-client|tracking",
+    ];
+    server.run::<()>(&user).await;
+    let of = Row::default();
+    let url = format!("redis://amy:pw@127.0.0.1:{}", server.port());
+    let cache = cache(&url, LAG).await;
+    cache
+        .scope(async {
+            nearby(&of, 1).await;
+            of.write(1);
+            server.run::<()>(&["DEL", "shop:row:1"]).await;
+            eventually("the change is noticed", async || {
+                (row(&of, 1).await == 1).then_some(())
+            })
+            .await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_copy_lives_for_its_own_time_and_that_of_the_value() {
+    let server = RedisServer::start().await;
+    let of = Row::default();
+    let cache = cache(&server.url(), LONG).await;
+    cache
+        .scope(async {
+            let how = async || outcome(brief(&of, 1)).await.1;
+            eventually("a copy serves", async || {
+                (how().await == Outcome::Near).then_some(())
+            })
+            .await;
+            let mut commands = server.commands().await;
+            eventually("the store is asked again", async || {
+                (how().await == Outcome::Hit).then_some(())
+            })
+            .await;
+            assert_eq!(of.runs.load(SeqCst), 1);
+            assert!(commands.counts().await.contains_key("get"));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn the_embedded_store_is_near_enough() {
+    let of = Row::default();
+    Cache::memory()
+        .scope(async {
+            assert_eq!(outcome(row(&of, 1)).await, (0, Outcome::Loaded));
+            assert_eq!(outcome(row(&of, 1)).await, (0, Outcome::Hit));
+            delete(&of, 1, 1).await;
+            assert_eq!(row(&of, 1).await, 1);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn copies_stay_within_their_room_while_everything_is_read_once() {
+    const ROOM: usize = 1 << 20;
+    let server = RedisServer::start().await;
+    let cache = Cache::builder()
+        .url(server.url())
+        .namespace("shop")
+        .near_lag(LONG)
+        .near_capacity(ROOM);
+    let cache = cache.build().await.expect("a cache");
+    cache
+        .scope(async {
+            let of = Row::default();
+            nearby(&of, 0).await;
+            for id in 0..20_000 {
+                row(&of, id).await;
+                row(&of, id).await;
+                if id % 1_000 == 0 {
+                    let held = Cache::current().stats().copied_bytes;
+                    assert!(held <= ROOM as u64, "{held} bytes");
+                }
+            }
+            assert!(Cache::current().stats().copies > 1_000);
+        })
+        .await;
+}
+
+/// Foreign writers against readers with copies: when the writers are done and everything is told, no
+/// copy is old.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_copy_stays_old_after_foreign_writes() {
+    const KEYS: u64 = 300;
+    let server = RedisServer::start().await;
+    let here = cache(&server.url(), LONG).await;
+    let elsewhere = cache(&server.url(), LONG).await;
+    let rows: Arc<Vec<Row>> = Arc::new((0..KEYS).map(|_| Row::default()).collect());
+    let over = Arc::new(AtomicU64::new(0));
+    here.scope(nearby(&Row::default(), KEYS)).await;
+    let readers: Vec<_> = (0..8)
+        .map(|reader| {
+            let (rows, over) = (Arc::clone(&rows), Arc::clone(&over));
+            tokio::spawn(here.scope(async move {
+                let mut at = reader * 37;
+                while over.load(SeqCst) == 0 {
+                    at = (at + 7) % KEYS;
+                    row(&rows[at as usize], at).await;
+                    if at % 16 == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }))
+        })
+        .collect();
+    elsewhere
+        .scope(async {
+            for version in 1..4 {
+                for (id, of) in rows.iter().enumerate() {
+                    delete(of, id as u64, version).await;
+                }
+            }
+        })
+        .await;
+    over.store(1, SeqCst);
+    for reader in readers {
+        within("a reader", reader).await.expect("a reader");
+    }
+    // Told in order: when this one is seen, all before it have been.
+    here.scope(async {
+        let last = Row::default();
+        nearby(&last, KEYS).await;
+        elsewhere.scope(delete(&last, KEYS, 1)).await;
+        eventually("the last change is noticed", async || {
+            (row(&last, KEYS).await == 1).then_some(())
+        })
+        .await;
+        let mut old = 0;
+        for (id, of) in rows.iter().enumerate() {
+            old += u64::from(row(of, id as u64).await != 3);
+        }
+        assert_eq!(old, 0, "old copies");
+    })
+    .await;
+    let stats = here.stats();
+    let function = stats.function("row").expect("a row");
+    assert!(function.near > 0, "{stats}");
+}
+
+#[tokio::test]
+async fn a_function_that_fails_or_declines_leaves_no_copy() {
+    #[cached(ttl = 300, key = "odd:{id}", cache_if = |n: &u64| n % 2 == 1, near)]
+    async fn odd(id: u64) -> Result<u64, String> {
+        if id > 9 {
+            Err("too large".to_owned())
+        } else {
+            Ok(id)
+        }
+    }
+    let server = RedisServer::start().await;
+    let cache = cache(&server.url(), LONG).await;
+    cache
+        .scope(async {
+            nearby(&Row::default(), 1).await;
+            for _ in 0..5 {
+                let declined = Outcome::NotStored(NotStored::Declined);
+                assert_eq!(outcome(odd(2)).await, (Ok(2), declined));
+                let failed = Outcome::NotStored(NotStored::Failed);
+                assert_eq!(outcome(odd(10)).await.1, failed);
+            }
+            eventually("a copy serves", async || {
+                (outcome(odd(3)).await == (Ok(3), Outcome::Near)).then_some(())
+            })
+            .await;
+        })
+        .await;
+}
