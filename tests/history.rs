@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use cache_runtime::Cache;
 use cache_runtime::test_util::{MemoryStore, Store, cache};
 use support::RedisServer;
-use support::history::{Config, History, Link, Summary};
+use support::history::{Config, History, Link, NEAR_LAG, Summary};
 use tokio::runtime::Builder;
 use tokio::task::spawn_blocking;
 
@@ -38,14 +38,17 @@ fn on_memory(config: Config, prepare: impl Fn(&Cache)) -> Summary {
 }
 
 /// Each process on a thread and a runtime of its own, all on one Redis.
-async fn on_redis(config: Config) -> Summary {
+async fn on_redis(config: Config, prepare: impl Fn(&Cache) + Send + Sync + 'static) -> Summary {
     let server = RedisServer::start().await;
     let url = server.url();
     let run = spawn_blocking(move || {
         let history = History::new(config);
         history.run_on_threads(async |_| {
             let builder = Cache::builder().url(&url).namespace("history");
-            builder.build().await.expect("a configuration")
+            let builder = builder.near_lag(NEAR_LAG);
+            let cache = builder.build().await.expect("a configuration");
+            prepare(&cache);
+            cache
         });
         history.end()
     });
@@ -87,7 +90,7 @@ mod one_process {
     #[tokio::test]
     async fn keeps_its_promises_on_redis() {
         let config = alone(Config::everything(0x0e, OPERATIONS / 4, Link::NETWORK));
-        report_everything(&on_redis(config).await);
+        report_everything(&on_redis(config, |_| ()).await);
     }
 
     #[test]
@@ -114,7 +117,9 @@ mod fleet {
             clients: 12,
             ..Config::everything(0xf1, OPERATIONS, Link::NETWORK)
         };
-        report_everything(&on_redis(config).await);
+        let summary = on_redis(config, |_| ()).await;
+        report_everything(&summary);
+        assert!(summary.outcomes.contains_key("near hit"), "{summary}");
     }
 
     #[test]
@@ -128,7 +133,7 @@ mod fleet {
     #[tokio::test]
     async fn loads_once_unless_something_happens_on_redis() {
         let config = Config::reads(0xf1, OPERATIONS / 4, Link::NETWORK);
-        report(&on_redis(config).await);
+        report(&on_redis(config, |_| ()).await);
     }
 }
 
@@ -176,6 +181,21 @@ mod rules_switched_off {
     fn the_generations_are_missed() {
         is_missed(Rule::Generations, "G3:");
     }
+
+    /// There are copies only of what is on a Redis.
+    #[tokio::test]
+    async fn the_end_of_copies_is_missed() {
+        const SEEDS: u64 = 20;
+        for seed in 0..SEEDS {
+            let config = Config::everything(seed, OPERATIONS / 4, Link::NETWORK);
+            let summary = on_redis(config, |cache| break_rule(cache, Rule::Near)).await;
+            if summary.to_string().contains("G3:") {
+                println!("found with seed {seed}:\n{summary}");
+                return;
+            }
+        }
+        panic!("{SEEDS} histories with old copies keep G3");
+    }
 }
 
 /// The body of `cargo xtask check-history`: random seeds until the time is up.
@@ -198,7 +218,8 @@ async fn random_seeds() {
         }
         if store != "memory" {
             println!("--- seed {seed}, on Redis");
-            report(&on_redis(Config::everything(seed, OPERATIONS / 10, Link::NETWORK)).await);
+            let config = Config::everything(seed, OPERATIONS / 10, Link::NETWORK);
+            report(&on_redis(config, |_| ()).await);
         }
         if start.elapsed() >= Duration::from_secs(60 * minutes) {
             return;

@@ -7,6 +7,7 @@ use cache_runtime::{Cache, refresh};
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
+use super::NEAR_LAG;
 use super::database::{Down, Row, Write};
 use super::functions;
 use super::log::{Answer, Caller, Op, What};
@@ -66,7 +67,10 @@ impl<'a> Client<'a> {
         let (op, patience) = (self.op(), self.patience());
         let run = self.run;
         run.floors.settle(self.process, self.cache, &run.log);
-        let (floor, own) = run.floors.of(by);
+        let (mut floor, own) = run.floors.of(by);
+        if op == Op::Read && functions::is_near(by.key) {
+            floor = run.floors.of_fleet_before(by.key, NEAR_LAG);
+        }
         let before = run.database.version(by.key);
         run.log.add(by, What::Calls { op, floor, own });
         match op {

@@ -36,7 +36,7 @@ impl Config {
             operations,
             processes: 3,
             clients: 6,
-            keys: 9,
+            keys: 11,
             mix: Mix::EVERYTHING,
             faults: Faults::SOME,
             scope: Scope::Fleet,

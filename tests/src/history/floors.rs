@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
 use cache_runtime::Cache;
 
@@ -11,6 +12,8 @@ use super::log::{Caller, Log, What};
 #[derive(Debug)]
 pub(super) struct Floors {
     fleet: Vec<AtomicU64>,
+    /// When they were raised to what.
+    raised: Vec<Mutex<Vec<(Instant, u64)>>>,
     processes: Vec<Process>,
 }
 
@@ -30,6 +33,7 @@ impl Floors {
         };
         Self {
             fleet: zeros(),
+            raised: (0..keys).map(|_| Mutex::default()).collect(),
             processes: (0..processes).map(|_| process()).collect(),
         }
     }
@@ -38,6 +42,14 @@ impl Floors {
     pub(super) fn of(&self, by: Caller) -> (u64, u64) {
         let own = &self.process(by.process).own;
         (read(&self.fleet, by.key), read(own, by.key))
+    }
+
+    /// The floor of the fleet as it stood so long ago.
+    pub(super) fn of_fleet_before(&self, key: usize, lag: Duration) -> u64 {
+        let raised = self.raised.get(key).expect("keys are numbered from 0");
+        let raised = raised.lock().expect("a list");
+        let then = raised.iter().filter(|(at, _)| at.elapsed() >= lag);
+        then.map(|(_, version)| *version).max().unwrap_or(0)
     }
 
     /// An invalidation has ended, confirmed or not: its own process stands by it at once.
@@ -51,6 +63,12 @@ impl Floors {
     /// An invalidation is confirmed.
     pub(super) fn acknowledged(&self, by: Caller, version: u64, log: &Log) {
         raise(&self.fleet, by.key, version);
+        if let Some(raised) = self.raised.get(by.key) {
+            raised
+                .lock()
+                .expect("a list")
+                .push((Instant::now(), version));
+        }
         log.add(by, What::Acknowledged(version));
     }
 

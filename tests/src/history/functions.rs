@@ -154,6 +154,10 @@ settings! {
         ttl = "10ms", stale_while_revalidate = "15ms", stale_if_error = "60ms",
         tags("shelf", "row:{key}")
     ), (tag("row:{key}"));
+    /// Has copies in each process.
+    Near: near, Down, (ttl = 300, near), (read(key));
+    /// Has copies that end by its tags too.
+    NearTagged: near_tagged, Down, (ttl = "60ms", near, tags("row:{key}", "shelf")), (tag("row:{key}"));
 }
 
 fn of(key: usize) -> Setting {
@@ -163,7 +167,15 @@ fn of(key: usize) -> Setting {
 
 /// Whether the entry has the tag that several have.
 pub(super) fn is_on_shelf(key: usize) -> bool {
-    matches!(of(key), Setting::Tagged | Setting::TaggedStale)
+    matches!(
+        of(key),
+        Setting::Tagged | Setting::TaggedStale | Setting::NearTagged
+    )
+}
+
+/// Whether the changes of other processes may be noticed a little later.
+pub(super) fn is_near(key: usize) -> bool {
+    matches!(of(key), Setting::Near | Setting::NearTagged)
 }
 
 /// Invalidates all entries that have it.

@@ -12,6 +12,9 @@
 //! returned (`stats().unconfirmed`). An invalidation that ended without that, dropped ones included,
 //! raises the floor of its own process at once, and that of all when nothing is queued any more.
 //!
+//! Of functions with copies in each process (`near`) the floor of the other processes' changes is the
+//! one of [`NEAR_LAG`] before; that of the own ones is as strict.
+//!
 //! **G2** is judged when the run is over; see [`sharing`].
 //!
 //! On the way two more rules are held: a row belongs to its key (G1), and a `refresh` returns
@@ -60,6 +63,10 @@ use crate::wait::within;
 
 /// How long a process waits at the end for its queued invalidations.
 const CLOSING: Duration = Duration::from_secs(10);
+
+/// How long changes of other processes may go unnoticed where there are copies, for caches on Redis:
+/// `near_lag`.
+pub const NEAR_LAG: Duration = Duration::from_millis(100);
 
 /// One run.
 #[derive(Debug, Clone)]
