@@ -67,6 +67,50 @@ impl Contender for Embedded {
     }
 }
 
+/// This project on Redis, with copies in the process.
+pub struct Near(pub Cache);
+
+impl Near {
+    #[cached(ttl = 3600, key = "near:{id}", skip(self), near, cache = self.0)]
+    async fn page(&self, id: u64) -> Result<Arc<Page>, Failure> {
+        load(id).await
+    }
+}
+
+impl Contender for Near {
+    type Value = Arc<Page>;
+
+    async fn get(&self, id: u64) -> Result<Arc<Page>, Failure> {
+        self.page(id).await
+    }
+
+    async fn remove(&self, id: u64) -> Result<(), Failure> {
+        self.page_entry(id).invalidate().await.map_err(Failure::of)
+    }
+}
+
+/// The same with values that are not shared: each call gets one of its own.
+pub struct NearOwned(pub Cache);
+
+impl NearOwned {
+    #[cached(ttl = 3600, key = "owned:{id}", skip(self), near, cache = self.0)]
+    async fn page(&self, id: u64) -> Result<Page, Failure> {
+        origin::load(id).await
+    }
+}
+
+impl Contender for NearOwned {
+    type Value = Page;
+
+    async fn get(&self, id: u64) -> Result<Page, Failure> {
+        self.page(id).await
+    }
+
+    async fn remove(&self, id: u64) -> Result<(), Failure> {
+        self.page_entry(id).invalidate().await.map_err(Failure::of)
+    }
+}
+
 /// The crate `cached`, in memory.
 mod memoized {
     use super::{Arc, Failure, Page, load};

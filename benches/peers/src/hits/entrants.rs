@@ -14,7 +14,7 @@ use crate::contenders::cached::Cached;
 use crate::contenders::format::Format;
 use crate::contenders::hitbox::Hitbox;
 use crate::contenders::in_process::{
-    CachedLruTtl, CachedSharded, CachedUnbounded, Embedded, Moka, Plain, Quick,
+    CachedLruTtl, CachedSharded, CachedUnbounded, Embedded, Moka, Near, NearOwned, Plain, Quick,
 };
 use crate::contenders::pooled::Pooled;
 use crate::contenders::wire::Wire;
@@ -77,16 +77,20 @@ pub async fn on_redis(server: &RedisServer) -> Result<Vec<Entered>, Failure> {
     ])
 }
 
-pub fn in_process() -> Vec<Entered> {
-    vec![
+/// Two of them have Redis behind.
+pub async fn in_process(server: &RedisServer) -> Result<Vec<Entered>, Failure> {
+    let cache = annotated::open(&server.url()).await?;
+    Ok(vec![
         entered("not annotated: a shared value", 0, Plain),
+        entered("`#[cached]`, `near`", 0, Near(cache.clone())),
+        entered("`#[cached]`, `near`, owned value", 0, NearOwned(cache)),
         entered("`#[cached]`, embedded store", 0, Embedded(Cache::memory())),
         entered("`cached`, LRU and TTL", 0, CachedLruTtl),
         entered("`cached`, unbounded", 0, CachedUnbounded),
         entered("`cached`, unbounded, shards", 0, CachedSharded),
         entered("`moka`", 0, Moka::default()),
         entered("`quick_cache`", 0, Quick::default()),
-    ]
+    ])
 }
 
 fn entered<C>(name: &'static str, baseline: usize, contender: C) -> Entered

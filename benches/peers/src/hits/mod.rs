@@ -81,7 +81,7 @@ pub async fn measure(plan: Plan, server: &RedisServer) -> Result<Vec<Hits>, Fail
     for size in Size::ALL {
         all.push(compare(plan, &redis, Place::Redis, size, server).await?);
     }
-    let in_process = entrants::in_process();
+    let in_process = entrants::in_process(server).await?;
     all.push(compare(plan, &in_process, Place::InProcess, Size::Small, server).await?);
     Ok(all)
 }
