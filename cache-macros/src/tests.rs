@@ -184,9 +184,11 @@ fn arguments_are_read_one_by_one_and_all_errors_reported() {
     assert_wrong(quote!(), &["Write `ttl = 300`"]);
     assert_wrong(quote!(tll = 1), &["did you mean `ttl`?"]);
     assert_wrong(
-        quote!(ttl = 1, near),
-        &["unknown argument `near`: there are `ttl`, `ttl_with`,"],
+        quote!(ttl = 1, remote),
+        &["unknown argument `remote`: there are `ttl`, `ttl_with`,"],
     );
+    assert_wrong(quote!(ttl = 1, near =), &["`near` lacks its value"]);
+    assert_wrong(quote!(ttl = 1, near = 5s), &["write the unit inside a string"]);
     assert_wrong(quote!(ttl = 1, ttl = 2), &["`ttl` is given twice"]);
     assert_wrong(
         quote!(ttl = 1, ttl_with = f),
@@ -197,6 +199,9 @@ fn arguments_are_read_one_by_one_and_all_errors_reported() {
     assert_wrong(quote!(ttl = 1, skip), &["`skip` takes names"]);
     assert_wrong(quote!(ttl = 1, skip(1)), &["`skip` takes names"]);
     for good in [
+        quote!(near),
+        quote!(near = "5s"),
+        quote!(near = 5),
         quote!(tags("a")),
         quote!(tags("a:{id}", "b:{name}",)),
         quote!(tags()),
