@@ -205,6 +205,58 @@ async fn own_changes_are_seen_at_once() {
         .await;
 }
 
+/// What could not be invalidated is hidden in this process, copies included, as long as that is so.
+#[tokio::test]
+async fn an_invalidation_that_is_not_confirmed_hides_copies() {
+    let server = RedisServer::start().await;
+    let user = [
+        "ACL", "SETUSER", "amy", "on", ">pw", "~*", "&*", "+@all", "-del",
+    ];
+    server.run::<()>(&user).await;
+    let of = Row::default();
+    let url = format!("redis://amy:pw@127.0.0.1:{}", server.port());
+    let cache = cache(&url, LONG).await;
+    cache
+        .scope(async {
+            nearby(&of, 1).await;
+            of.write(1);
+            row_entry(1).invalidate().await.expect_err("not allowed");
+            for _ in 0..100 {
+                assert_eq!(row(&of, 1).await, 1);
+            }
+            assert_eq!(Cache::current().stats().unconfirmed, 1);
+            server.run::<()>(&["ACL", "SETUSER", "amy", "+del"]).await;
+            nearby(&of, 1).await;
+            assert_eq!(row(&of, 1).await, 1);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_cache_that_is_shut_down_keeps_nothing() {
+    let server = RedisServer::start().await;
+    let of = Row::default();
+    let cache = cache(&server.url(), LONG).await;
+    cache
+        .scope(async {
+            nearby(&of, 1).await;
+            Cache::current().shutdown(LONG).await.expect("an end");
+            of.write(1);
+            for _ in 0..10 {
+                assert_eq!(row(&of, 1).await, 1);
+            }
+            eventually("nobody is connected", async || {
+                let list: String = server.run(&["CLIENT", "LIST"]).await;
+                let others = list
+                    .lines()
+                    .filter(|line| !line.contains("cmd=client|list"));
+                (others.count() == 0).then_some(())
+            })
+            .await;
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn changes_made_elsewhere_are_told() {
     let server = RedisServer::start().await;

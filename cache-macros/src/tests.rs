@@ -188,7 +188,10 @@ fn arguments_are_read_one_by_one_and_all_errors_reported() {
         &["unknown argument `remote`: there are `ttl`, `ttl_with`,"],
     );
     assert_wrong(quote!(ttl = 1, near =), &["`near` lacks its value"]);
-    assert_wrong(quote!(ttl = 1, near = 5s), &["write the unit inside a string"]);
+    assert_wrong(
+        quote!(ttl = 1, near = 5s),
+        &["write the unit inside a string"],
+    );
     assert_wrong(quote!(ttl = 1, ttl = 2), &["`ttl` is given twice"]);
     assert_wrong(
         quote!(ttl = 1, ttl_with = f),

@@ -51,6 +51,11 @@ impl StoreError {
         }
     }
 
+    /// Of a call that was given up.
+    pub(crate) fn no_reply() -> Self {
+        Self::new(StoreErrorKind::Timeout, "no reply in time")
+    }
+
     /// Of a call outside a tokio runtime: there is no timer that could end a wait.
     pub(crate) fn no_runtime() -> Self {
         Self::new(

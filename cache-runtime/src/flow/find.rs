@@ -21,11 +21,13 @@ impl Flow {
     pub(super) async fn look_up(&mut self, engine: &Arc<Engine>, place: &Place) -> Option<Step> {
         // Whatever came of an earlier look.
         (self.unanswered, self.hidden) = (false, false);
+        // Before the look at what hides it: an invalidation is noted first and moves the marks then.
+        self.begin_nearby(place);
         if engine.hides(place) {
+            self.filling = None;
             engine.confirm_in_background();
             return self.missed(Miss::Unconfirmed);
         }
-        self.begin_nearby(place);
         // It is asked later than that, and whoever holds a lead does not come here.
         let since = Since::Stored(self.called);
         let found = self.budget.look_up(&engine.store, place).await;

@@ -55,14 +55,16 @@ impl Engine {
     /// Deletes entries without waiting for it; until it is confirmed the keys are bypassed. In the
     /// embedded store at once.
     pub(crate) fn invalidate_in_background(self: &Arc<Self>, keys: &[Key]) {
-        self.fence(keys);
         if let Store::Memory(store) = &self.store {
+            self.fence(keys);
             // Confirmed on the spot, which needs no runtime.
             let _count = store.delete(keys);
             self.fence(keys);
             return;
         }
+        // In this order: whoever notes the marks of an entry after the fence finds it hidden.
         self.unconfirmed.add(keys);
+        self.fence(keys);
         self.confirm_in_background();
     }
 

@@ -12,11 +12,9 @@ use crate::place::Place;
 use crate::site::Site;
 use crate::store::Store;
 
-/// How copies of a function's values are kept.
+/// A function whose values are kept.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Nearby {
-    /// No longer than this.
-    pub(crate) ttl: Duration,
     pub(crate) site: &'static Site,
     pub(crate) scope: &'static str,
 }
@@ -36,8 +34,8 @@ impl Flow {
 
     /// What was found is fresh for this much longer.
     pub(super) fn found_nearby(&mut self, left: Duration) {
-        if let (Some(filling), Some(nearby)) = (&mut self.filling, &self.call.nearby) {
-            filling.is_fresh_for(left, nearby.ttl);
+        if let Some(filling) = &mut self.filling {
+            filling.is_fresh_for(left);
         }
     }
 
@@ -109,10 +107,7 @@ mod tests {
     fn keys_of_a_function_begin_with_its_head() {
         static USER: Site = Site::new("user", "user:{id}:{part}");
         static DEFAULT: Site = Site::new("user", "");
-        let head = |site, scope| {
-            let ttl = Duration::MAX;
-            Nearby { ttl, site, scope }.head("shop")
-        };
+        let head = |site, scope| Nearby { site, scope }.head("shop");
         assert_eq!(head(&USER, "app::user::{{closure}}"), "shop:user:");
         assert_eq!(head(&DEFAULT, "app::user::{{closure}}"), "shop:app.user");
         assert_eq!(literal_head("{id}"), "");

@@ -42,8 +42,8 @@ const STRIPES: usize = 1 << 12;
 /// What a copy weighs beside its key and its value, in bytes, about.
 const OVERHEAD: u64 = 160;
 
-/// Longer than anybody means; a later moment may be beyond what the clock counts.
-const LONGEST_LAG: Duration = Duration::from_hours(24);
+/// Longer than a process lives; a later moment may be beyond what the clock counts.
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Weight of a typical copy, to choose the size of tables by.
 const TYPICAL: u64 = 512;
@@ -55,6 +55,8 @@ pub(crate) struct Copy<T: ?Sized> {
 }
 
 struct Meta {
+    /// When it was found fresh.
+    found: Instant,
     /// When it is no longer fresh.
     until: Instant,
     epoch: u64,
@@ -163,18 +165,23 @@ pub(crate) struct Filling {
     mark: u64,
     tags: Arc<[Key]>,
     marks: Box<[u64]>,
-    until: Option<Instant>,
+    /// When it was found fresh, and for how much longer.
+    fresh: Option<(Instant, Duration)>,
 }
 
 impl Filling {
     /// The value is fresh for this much longer.
-    pub(crate) fn is_fresh_for(&mut self, left: Duration, ttl: Duration) {
-        self.until = Instant::now().checked_add(left.min(ttl));
+    pub(crate) fn is_fresh_for(&mut self, left: Duration) {
+        self.fresh = Some((Instant::now(), left.min(LONGEST)));
     }
 
     fn copy<V: Send + Sync + 'static>(mut self, value: V, bytes: usize) -> (Self, AnyCopy) {
+        let (found, left) = self
+            .fresh
+            .unwrap_or_else(|| (Instant::now(), Duration::ZERO));
         let meta = Meta {
-            until: self.until.unwrap_or_else(Instant::now),
+            found,
+            until: found + left,
             epoch: self.epoch,
             weight: bytes as u64 + OVERHEAD,
             tags: self.tags.clone(),
@@ -198,7 +205,7 @@ impl Near {
             epoch: AtomicU64::new(0),
             proven: AtomicU64::new(0),
             start: Instant::now(),
-            lag: lag.min(LONGEST_LAG),
+            lag: lag.min(LONGEST),
             tag_head,
             heads: Heads::default(),
             upkeep: Upkeep::default(),
@@ -216,7 +223,10 @@ impl Near {
         let now = Instant::now();
         let meta = &copy.meta;
         let marks = meta.tags.iter().zip(&meta.marks);
-        let usable = now < meta.until
+        // Functions that share entries may keep them for different times.
+        let kept = now.saturating_duration_since(meta.found) < rule.ttl;
+        let usable = kept
+            && now < meta.until
             && self.is_proven(now)
             && meta.epoch == self.epoch.load(SeqCst)
             && right(&meta.tags)
@@ -228,17 +238,19 @@ impl Near {
 
     /// Notes the marks of an entry that is about to be read; none if it cannot be kept.
     pub(crate) fn begin(&self, place: &Place) -> Option<Filling> {
+        // First of all: after a loss, whoever sees this epoch sees that nothing is proven.
+        let epoch = self.epoch.load(SeqCst);
         let tracked = self.heads.are_tracked(&place.key, &place.tags);
         if !tracked || !self.is_proven(Instant::now()) {
             return None;
         }
         let marks = place.tags.iter().map(|tag| self.tag_mark(tag).load(SeqCst));
         Some(Filling {
-            epoch: self.epoch.load(SeqCst),
+            epoch,
             mark: *self.mark(place.key.as_str()).lock(),
             marks: marks.collect(),
             tags: place.tags.clone(),
-            until: None,
+            fresh: None,
         })
     }
 
@@ -415,7 +427,7 @@ mod tests {
 
     fn begin(near: &Near, place: &Place) -> Option<Filling> {
         let mut filling = near.begin(place)?;
-        filling.is_fresh_for(LAG, Duration::MAX);
+        filling.is_fresh_for(LAG);
         Some(filling)
     }
 
@@ -490,14 +502,12 @@ mod tests {
     fn a_copy_serves_for_its_time_under_its_tags_and_as_its_type() {
         let (near, one) = (near(), place("1", &["a", "b"]));
         let mut filling = near.begin(&one).expect("tracked");
-        filling.is_fresh_for(Duration::ZERO, Duration::MAX);
-        keep(&near, &one, filling, 1);
-        assert_eq!(read(&near, &one), None);
-        let mut filling = near.begin(&one).expect("tracked");
-        filling.is_fresh_for(LAG, Duration::ZERO);
+        filling.is_fresh_for(Duration::ZERO);
         keep(&near, &one, filling, 1);
         assert_eq!(read(&near, &one), None);
         keep(&near, &one, begin(&near, &one).expect("tracked"), 1);
+        let briefly = NearRule::<u64>::new(Duration::ZERO);
+        assert_eq!(near.get("ns:1", |_| true, &briefly), None);
         assert_eq!(read(&near, &place("1", &["a"])), None);
         assert_eq!(read(&near, &place("1", &["b", "a"])), None);
         let text = NearRule::<String>::new(Duration::MAX);

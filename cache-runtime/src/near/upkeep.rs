@@ -6,6 +6,7 @@
 //!      └──── lost, or other heads: every copy goes ◄──┘
 //! ```
 
+use std::mem;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::Near;
-use crate::error::StoreErrorKind;
+use crate::error::{StoreError, StoreErrorKind};
 use crate::store::{RedisStore, Told, Tracking};
+
+/// Limit of an attempt to connect and to have the heads tracked.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The wait before the next attempt, at first and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
@@ -27,12 +31,27 @@ const REFUSED_WAIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
-    task: Mutex<Option<JoinHandle<()>>>,
+    task: Mutex<Task>,
+}
+
+#[derive(Debug, Default)]
+enum Task {
+    #[default]
+    None,
+    Runs(JoinHandle<()>),
+    /// For good.
+    Stopped,
 }
 
 impl Upkeep {
     pub(super) fn stop(&self) {
-        if let Some(task) = self.task.lock().take() {
+        mem::replace(&mut *self.task.lock(), Task::Stopped).abort();
+    }
+}
+
+impl Task {
+    fn abort(self) {
+        if let Self::Runs(task) = self {
             task.abort();
         }
     }
@@ -41,22 +60,23 @@ impl Upkeep {
 impl Near {
     /// Has the server tell of the changes of keys that begin like this.
     pub(crate) fn watch(self: &Arc<Self>, store: &RedisStore, head: &str) {
-        let new = self.heads.add(head);
-        let mut task = self.upkeep.task.lock();
-        if !new && task.as_ref().is_some_and(|task| !task.is_finished()) {
-            return;
-        }
+        // Outside a runtime nobody can: the next call inside one does it.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        if let Some(task) = task.take() {
-            task.abort();
+        let mut task = self.upkeep.task.lock();
+        let new = self.heads.add(head);
+        match &*task {
+            Task::Stopped => return,
+            Task::Runs(task) if !new && !task.is_finished() => return,
+            Task::Runs(_) | Task::None => {}
         }
         let keeper = Keeper {
             near: Arc::downgrade(self),
             store: store.clone(),
         };
-        *task = Some(runtime.spawn(keeper.run()));
+        let keeper = Task::Runs(runtime.spawn(keeper.run()));
+        mem::replace(&mut *task, keeper).abort();
     }
 }
 
@@ -81,10 +101,12 @@ impl Keeper {
                     near.hear(told);
                 }
             });
-            match self.store.track(&heads, tell).await {
+            let tracked = timeout(CONNECT_TIMEOUT, self.store.track(&heads, tell)).await;
+            match tracked.unwrap_or_else(|_| Err(StoreError::no_reply())) {
                 Ok(tracking) => {
-                    wait = FIRST_WAIT;
-                    self.beat(&tracking, version, lag).await;
+                    if self.beat(&tracking, version, lag).await {
+                        wait = FIRST_WAIT;
+                    }
                     self.lost();
                 }
                 Err(error)
@@ -105,15 +127,17 @@ impl Keeper {
         }
     }
 
-    /// As long as the server answers in time.
-    async fn beat(&self, tracking: &Tracking, version: u64, lag: Duration) {
+    /// As long as the server answers in time; whether it has.
+    async fn beat(&self, tracking: &Tracking, version: u64, lag: Duration) -> bool {
+        let mut has_answered = false;
         loop {
             let asked = Instant::now();
             if !matches!(timeout(lag, tracking.answers()).await, Ok(true)) {
-                return;
+                return has_answered;
             }
+            has_answered = true;
             let Some(near) = self.near.upgrade() else {
-                return;
+                return true;
             };
             // Before the heads count as tracked: what was changed until now has been told.
             near.confirmed(asked);

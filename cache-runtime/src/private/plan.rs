@@ -279,8 +279,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
             stale: self.rules.stale,
             hold: self.rules.hold(),
             detachable,
-            nearby: self.rules.near.map(|rule| Nearby {
-                ttl: rule.ttl,
+            nearby: self.rules.near.map(|_| Nearby {
                 site: self.site,
                 scope: self.scope,
             }),

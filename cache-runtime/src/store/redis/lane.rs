@@ -249,14 +249,24 @@ impl Lane {
     ) -> Boxed<'a, Reply> {
         Box::pin(async move {
             let call = Call::start(&self.shared);
-            let wire = timeout_at(deadline, self.wire()).await;
+            // Dropped unfinished at the deadline, the call counts as unanswered.
+            let wire = timeout_at(deadline, self.wire())
+                .await
+                .map_err(|_| late())?;
             call.finish();
-            wire.map_err(|_| late())??;
+            let number = wire?.number;
             let begun = poll_fn(|context| {
                 let begun = self.begin(key, tags, deadline, context);
                 Poll::Ready(begun)
             });
-            begun.await?.ok_or_else(gone)?.in_time().await
+            match begun.await? {
+                Some(waiting) => waiting.in_time().await,
+                None => {
+                    // Its reads have ended without it: there has to be another.
+                    self.shared.lose(number);
+                    Err(gone())
+                }
+            }
         })
     }
 
@@ -569,7 +579,7 @@ pub(super) fn broken(error: &io::Error) -> Failure {
 
 /// What a call gets at its deadline.
 pub(super) fn late() -> Failure {
-    StoreError::new(StoreErrorKind::Timeout, "no reply in time").into()
+    StoreError::no_reply().into()
 }
 
 /// Whether the server, up and willing, does not want several keys in one command: a user may lack

@@ -269,7 +269,8 @@ impl Reads {
         else {
             return Turn::Nothing;
         };
-        if link.number != number {
+        // The receiver ends a connection that cannot be written to.
+        if link.number != number || link.failure.is_some() {
             return Turn::Nothing;
         }
         let Some(mut pen) = link.pen.take() else {
@@ -327,7 +328,7 @@ impl Reads {
         let Some(link) = desk.link(number) else {
             return Ok(None);
         };
-        if let Some(failure) = link.failure.take() {
+        if let Some(failure) = link.failure.clone() {
             return Err(failure);
         }
         let sooner = first.filter(|_| link.is_before_alarm(first));
