@@ -16,7 +16,7 @@ pub enum Rule {
     Intent = 4,
     /// A value is current only if its tags have the generations that it was loaded under.
     Generations = 8,
-    /// A change moves the copies in its own process out of the way, at once.
+    /// A change moves copies out of the way.
     Near = 16,
 }
 

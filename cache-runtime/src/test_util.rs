@@ -26,4 +26,7 @@ pub fn cache(store: &Store, namespace: &str) -> Cache {
 /// Switches a rule of the protocol off, in builds with debug assertions.
 pub fn break_rule(cache: &Cache, rule: Rule) {
     cache.engine().broken.switch_off(rule);
+    if let Some(near) = &cache.engine().near {
+        near.broken.switch_off(rule);
+    }
 }

@@ -359,9 +359,7 @@ impl Engine {
 
     /// The copy in this process, if there is one, is of no use any more.
     pub(super) fn changed_nearby(&self, key: &Key) {
-        if let Some(near) = &self.near
-            && !self.is_broken(Rule::Near)
-        {
+        if let Some(near) = &self.near {
             near.changed(key.as_str());
         }
     }

@@ -31,6 +31,7 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use self::heads::Heads;
 use self::upkeep::Upkeep;
+use crate::broken::{Broken, Rule};
 use crate::key::Key;
 use crate::place::Place;
 use crate::store::Told;
@@ -86,6 +87,7 @@ pub(crate) struct Near {
     tag_head: String,
     heads: Heads,
     upkeep: Upkeep,
+    pub(crate) broken: Broken,
 }
 
 /// The one that keeps the near cache going. Dropped, nothing is kept any more.
@@ -209,6 +211,7 @@ impl Near {
             tag_head,
             heads: Heads::default(),
             upkeep: Upkeep::default(),
+            broken: Broken::default(),
         })
     }
 
@@ -267,6 +270,9 @@ impl Near {
     /// An entry may have changed: what is being read of it is not kept, and its copy goes. Or a tag
     /// may have been invalidated: the copies with it are of no use any more.
     pub(crate) fn changed(&self, key: &str) {
+        if self.broken.has(Rule::Near) {
+            return;
+        }
         if key.starts_with(&self.tag_head) {
             self.tag_mark_of(key).fetch_add(1, SeqCst);
             return;
