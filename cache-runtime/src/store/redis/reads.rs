@@ -15,6 +15,7 @@ use std::{
     mem,
     pin::Pin,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use bytes::BytesMut;
@@ -42,6 +43,10 @@ const MOST_BYTES: usize = 512 << 10;
 /// works on it while others still join the next. With that 64 callers made 1.54 of the calls of a raw
 /// `GET` with decoding instead of 1.43, and 256 callers as many as without; more or less was worse.
 const ENOUGH: usize = 24;
+
+/// With nothing under way, a batch that has waited so long is written by whoever joins it: a caller
+/// keeps the sender's worker busy, and no reply will wake the receiver.
+const OVERDUE: Duration = Duration::from_millis(1);
 
 /// The most batches under way at a time, but for full ones: reads that come then wait for one of the
 /// replies, and more of them leave together. In calls per second as a multiple of a raw `GET` with
@@ -202,7 +207,7 @@ impl Reads {
     }
 
     /// Joins the open batch; none if there is no connection. Who has nobody beside it gets the pen,
-    /// and who completes a batch that is large enough.
+    /// and who completes a batch that is large enough or finds one that has waited too long.
     ///
     /// The receiver gives the read up at the deadline, or before it after [`RESPONSE_TIMEOUT`], if
     /// it looks by then anyway. It is not woken for that: a caller that keeps its worker busy might
@@ -238,7 +243,7 @@ impl Reads {
         let alone = batch.reads.len() == 1 && !link.crowd;
         let idle = desk.sent.is_empty() && desk.full.is_empty();
         if idle
-            && (alone || batch.keys >= ENOUGH)
+            && (alone || batch.keys >= ENOUGH || since.elapsed() >= OVERDUE)
             && let Some(mut pen) = link.pen.take_if(|pen| pen.is_idle())
         {
             let number = link.number;
@@ -547,8 +552,6 @@ impl Ticket {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytes::Bytes;
     use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
 
@@ -693,6 +696,26 @@ mod tests {
         write(Turn::Write(held.expect("the pen")));
         let head = format!("*{}\r\n$4\r\nMGET\r\n", ENOUGH + 1);
         assert!(written(&mut server).await.starts_with(&head));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_the_sender_leaves_is_written_by_who_comes() {
+        let (reads, mut server) = desk();
+        let deadline = Instant::now() + LONG;
+        let _crowd = ["a", "b", "c"].map(|text| join(&reads, text, LONG));
+        write(reads.turn(LINK, true, None));
+        let _ = written(&mut server).await;
+        answer(reads.next(LINK).expect("a batch"), "value");
+        answer(reads.next(LINK).expect("a batch"), "value");
+        let _left = ["d", "e"].map(|text| join(&reads, text, LONG));
+        tokio::time::advance(OVERDUE).await;
+        let (_last, held) = reads.join(&key("f"), &[], deadline).expect("a connection");
+        write(Turn::Write(held.expect("the pen")));
+        assert!(
+            written(&mut server)
+                .await
+                .starts_with("*4\r\n$4\r\nMGET\r\n")
+        );
     }
 
     #[tokio::test]
