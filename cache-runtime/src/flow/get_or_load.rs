@@ -35,7 +35,7 @@ pub(crate) struct Call {
     pub(crate) hold: Duration,
     /// Whether the origin can be run in the background.
     pub(crate) detachable: bool,
-    /// How copies of what is found are kept.
+    /// The function, if copies of what is found are kept.
     pub(crate) nearby: Option<Nearby>,
     /// Where the value is, or why the cache is not asked.
     pub(crate) at: Result<Place, Bypass>,

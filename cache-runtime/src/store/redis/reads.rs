@@ -609,6 +609,15 @@ mod tests {
         });
     }
 
+    /// Several callers have been answered, and may all ask again.
+    async fn crowd(reads: &Reads, server: &mut DuplexStream) {
+        let _tickets = ["a", "b", "c"].map(|text| join(reads, text, LONG));
+        write(reads.turn(LINK, true, None));
+        let _ = written(server).await;
+        answer(reads.next(LINK).expect("a batch"), "value");
+        answer(reads.next(LINK).expect("a batch"), "value");
+    }
+
     fn failure() -> Failure {
         use crate::error::{StoreError, StoreErrorKind};
         StoreError::new(StoreErrorKind::Timeout, "late").into()
@@ -680,11 +689,7 @@ mod tests {
     async fn with_nothing_under_way_who_completes_a_batch_writes_it() {
         let (reads, mut server) = desk();
         let deadline = Instant::now() + LONG;
-        let _crowd = ["a", "b", "c"].map(|text| join(&reads, text, LONG));
-        write(reads.turn(LINK, true, None));
-        let _ = written(&mut server).await;
-        answer(reads.next(LINK).expect("a batch"), "value");
-        answer(reads.next(LINK).expect("a batch"), "value");
+        crowd(&reads, &mut server).await;
         let mut tickets = Vec::new();
         for number in 1..ENOUGH {
             let joined = reads.join(&key(&number.to_string()), &[], deadline);
@@ -702,11 +707,7 @@ mod tests {
     async fn a_batch_that_the_sender_leaves_is_written_by_who_comes() {
         let (reads, mut server) = desk();
         let deadline = Instant::now() + LONG;
-        let _crowd = ["a", "b", "c"].map(|text| join(&reads, text, LONG));
-        write(reads.turn(LINK, true, None));
-        let _ = written(&mut server).await;
-        answer(reads.next(LINK).expect("a batch"), "value");
-        answer(reads.next(LINK).expect("a batch"), "value");
+        crowd(&reads, &mut server).await;
         let _left = ["d", "e"].map(|text| join(&reads, text, LONG));
         tokio::time::advance(OVERDUE).await;
         let (_last, held) = reads.join(&key("f"), &[], deadline).expect("a connection");
