@@ -94,19 +94,21 @@ impl Expansion<'_> {
             checked(policy, refreshes, content).unwrap_or_else(|| by_reference(policy))
         });
         let near = self.cached.near.as_ref().map(near);
-        let plan = self.plan(
-            output.to_token_stream(),
-            quote!(#near #policy #bypass #share_errors),
-        );
-        // Without a future: a copy in the process is there at once.
-        let near_hit = near.map(|_| {
-            quote_spanned! {span=>
-                if let __cache::Some(hit) = plan.near_hit() {
-                    return hit;
+        let address = self.address(output.to_token_stream());
+        let address = quote!(#address #bypass);
+        let rules = self.rules();
+        let rules = quote!(#rules #policy #share_errors);
+        let plan = match &near {
+            // Without a future: a copy in the process is there at once.
+            Some(near) => quote_spanned! {span=>
+                match #address #near {
+                    __cache::Near::Hit(hit) => return hit,
+                    __cache::Near::Miss(at) => at #rules,
                 }
-            }
-        });
-        let awaited = |call: TokenStream, at| match &near_hit {
+            },
+            None => quote!(#address #rules),
+        };
+        let awaited = |call: TokenStream, at| match &near {
             // A near hit does not carry what it does not need.
             Some(_) => quote_spanned!(at=> __cache::apart(#call).await),
             None => quote_spanned!(at=> #call.await),
@@ -131,7 +133,6 @@ impl Expansion<'_> {
         let contents = quote_spanned! {span=>
             #site
             let plan = #plan;
-            #near_hit
             #call
         };
         quote! { #(#attrs)* #vis #signature { #inner_attrs #contents } }
@@ -151,13 +152,24 @@ impl Expansion<'_> {
         }
     }
 
-    /// The chain that says where the value is kept and for how long, without a load.
-    fn plan(&self, output: TokenStream, last: TokenStream) -> TokenStream {
+    /// The chain that says where the value is.
+    fn address(&self, output: TokenStream) -> TokenStream {
         let cached = self.cached;
-        let plan = probed(&cached.output, &output);
+        let probed = probed(&cached.output, &output);
         let cache = cached.cache.as_ref().map(by_reference);
         let key = self.key();
         let tags = &cached.tags;
+        quote_spanned! {Span::mixed_site()=>
+            #probed
+                #cache
+                .key(|key| #key)
+                #(.tag(|key| key #tags))*
+        }
+    }
+
+    /// The chain that goes on from there and says for how long it is kept.
+    fn rules(&self) -> TokenStream {
+        let cached = self.cached;
         let ttl = match &cached.ttl {
             Ttl::Is(ttl) => setting("ttl", Some(ttl)),
             Ttl::With(ttl_with) => setting("ttl_with", Some(ttl_with)),
@@ -173,14 +185,7 @@ impl Expansion<'_> {
             .codec
             .as_ref()
             .map(|Setting { name, value }| quote!(.#name::<#value>()));
-        quote_spanned! {Span::mixed_site()=>
-            #plan
-                #cache
-                .key(|key| #key)
-                #(.tag(|key| key #tags))*
-                #ttl #none_ttl #while_revalidate #if_error #cache_if #codec
-                #last
-        }
+        quote!(#ttl #none_ttl #while_revalidate #if_error #cache_if #codec)
     }
 
     fn key(&self) -> TokenStream {
@@ -262,12 +267,11 @@ impl Expansion<'_> {
         let signature = entry::signature(entry, self.function, self.runtime);
         let output = entry::owned_lifetimes(self.cached.output.to_token_stream());
         let policy = self.cached.policy.as_ref().map(by_reference);
-        let plan = self.plan(
-            output,
-            quote_spanned!(Span::mixed_site()=> #policy .entry()),
-        );
+        let address = self.address(output);
+        let rules = self.rules();
+        let end = quote_spanned!(Span::mixed_site()=> .entry());
         let site = self.site();
-        quote!(#signature { #site #plan })
+        quote!(#signature { #site #address #rules #policy #end })
     }
 }
 
@@ -337,7 +341,7 @@ fn may_be_generic(path: &ExprPath) -> bool {
     path.qself.is_some() || through_type || has_arguments
 }
 
-/// The plan for what the function returns, found out by type.
+/// The address of what the function returns, whose shape is found out by type.
 ///
 /// A value that cannot be cached is reported here, so this claims to be in the place of the type: of `T` where that is
 /// spelled `Result<T, _>`.
@@ -360,7 +364,7 @@ fn probed(written: &Type, output: &TokenStream) -> TokenStream {
         .into_iter()
         .next()
         .map_or_else(Span::mixed_site, |first| first.span());
-    quote_spanned!(span=> __cache::Probe::<#output>::new().plan(&__SITE, &|| ()))
+    quote_spanned!(span=> __cache::Probe::<#output>::new().at(&__SITE, &|| ()))
 }
 
 /// Stands in after an error, so that callers of the entry do not report its absence as well.

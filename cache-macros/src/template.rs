@@ -93,7 +93,7 @@ impl Template {
     }
 }
 
-/// The calls that fill a key builder: `.text("user:").field(format_args!("{}", id))`.
+/// The calls that fill a key builder: `.text("user:").field(…)`.
 impl ToTokens for Template {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         let span = generated_at(self.literal.span());
@@ -101,7 +101,6 @@ impl ToTokens for Template {
             tokens.extend(match piece {
                 Piece::Text(text) => quote_spanned! {span=> .text(#text) },
                 Piece::Placeholder(placeholder) => {
-                    let format = Literal::string(&format!("{{{}}}", placeholder.format));
                     let mut root = placeholder.root.clone();
                     root.set_span(root.span().located_at(self.literal.span()));
                     let members = placeholder.members.iter().map(|member| match member {
@@ -114,7 +113,14 @@ impl ToTokens for Template {
                             quote_spanned! {span=> .#index }
                         }
                     });
-                    quote_spanned! {span=> .field(::core::format_args!(#format, #root #(#members)*)) }
+                    let value = quote_spanned! {span=> #root #(#members)* };
+                    match placeholder.format.as_str() {
+                        "" => quote_spanned! {span=> .field(__cache::fill(&#value).shown()) },
+                        format => {
+                            let format = Literal::string(&format!("{{{format}}}"));
+                            quote_spanned! {span=> .field(::core::format_args!(#format, #value)) }
+                        }
+                    }
                 }
             });
         }

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -117,10 +118,15 @@ impl Cache {
     /// An unusable environment is logged once as an error, and every call goes to its origin.
     #[must_use]
     pub fn current() -> Self {
-        if let Some(scoped) = Self::scoped() {
-            return scoped;
+        match Held::current() {
+            Held::Lent(cache) => cache.clone(),
+            Held::Own(cache) => cache,
         }
-        let process = PROCESS.get_or_init(|| {
+    }
+
+    /// The installed cache, else the one from the environment.
+    fn process() -> &'static Self {
+        PROCESS.get_or_init(|| {
             Self::from_env().unwrap_or_else(|error| {
                 tracing::error!(
                     target: "cache", %error,
@@ -128,8 +134,7 @@ impl Cache {
                 );
                 Self::misconfigured()
             })
-        });
-        process.clone()
+        })
     }
 
     /// The entry of a key known only at run time, in this cache, encoded as MessagePack.
@@ -244,10 +249,6 @@ impl Cache {
         &self.engine
     }
 
-    pub(crate) fn into_engine(self) -> Arc<Engine> {
-        self.engine
-    }
-
     /// The cache of the innermost [`scope`](Self::scope).
     pub(crate) fn scoped() -> Option<Self> {
         SCOPED.try_with(Self::clone).ok()
@@ -287,6 +288,41 @@ impl fmt::Debug for Cache {
             .field("namespace", &self.engine.namespace)
             .field("store", &self.engine.store)
             .finish_non_exhaustive()
+    }
+}
+
+/// A cache for as long as a call looks at it: owned only if need be, because all threads share the
+/// count of its owners.
+pub(crate) enum Held<'c> {
+    Lent(&'c Cache),
+    Own(Cache),
+}
+
+impl Held<'_> {
+    /// The cache in force.
+    pub(crate) fn current() -> Self {
+        match Cache::scoped() {
+            Some(scoped) => Self::Own(scoped),
+            None => Self::Lent(Cache::process()),
+        }
+    }
+
+    pub(crate) fn into_engine(self) -> Arc<Engine> {
+        match self {
+            Self::Lent(cache) => cache.engine.clone(),
+            Self::Own(cache) => cache.engine,
+        }
+    }
+}
+
+impl Deref for Held<'_> {
+    type Target = Cache;
+
+    fn deref(&self) -> &Cache {
+        match self {
+            Self::Lent(cache) => cache,
+            Self::Own(cache) => cache,
+        }
     }
 }
 

@@ -3,7 +3,7 @@ pub async fn search(query: &str, page: u32) -> Vec<Hit> {
     use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("search", "");
     let plan = __cache::Probe::<Vec<Hit>>::new()
-        .plan(&__SITE, &|| ())
+        .at(&__SITE, &|| ())
         .key(|key| {
             let key = key.path("");
             let key = __cache::Arg::new(query).render(key);
@@ -25,7 +25,7 @@ pub fn search_entry(query: &str, page: u32) -> ::cache_runtime::Entry<Vec<Hit>> 
     use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("search", "");
     __cache::Probe::<Vec<Hit>>::new()
-        .plan(&__SITE, &|| ())
+        .at(&__SITE, &|| ())
         .key(|key| {
             let key = key.path("");
             let key = __cache::Arg::new(query).render(key);

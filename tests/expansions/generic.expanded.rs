@@ -7,7 +7,7 @@ where
     use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("load", "");
     let plan = __cache::Probe::<Result<Vec<T::Row>, DbError>>::new()
-        .plan(&__SITE, &|| ())
+        .at(&__SITE, &|| ())
         .key(|key| {
             let key = key
                 .path(
@@ -40,7 +40,7 @@ where
     use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("load", "");
     __cache::Probe::<Result<Vec<T::Row>, DbError>>::new()
-        .plan(&__SITE, &|| ())
+        .at(&__SITE, &|| ())
         .key(|key| {
             let key = key
                 .path(

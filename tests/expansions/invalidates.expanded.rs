@@ -6,7 +6,7 @@ pub async fn delete_user(&self, id: u64, org: OrgId) -> Result<(), DbError> {
     let entry_1 = write
         .entry(|| self.orders.list_entry(::core::clone::Clone::clone(&org)));
     write.target(&entry_1);
-    write.tag(|key| key.text("org:").field(::core::format_args!("{}", org)));
+    write.tag(|key| key.text("org:").field(__cache::fill(&org).shown()));
     let output = write
         .run(async move {
             if let __cache::Some(typed) = __cache::nothing::<Result<(), DbError>>() {

@@ -5,13 +5,13 @@ pub(crate) async fn price(&self, id: ProductId) -> Result<Money, PriceError> {
         "{self.tenant}:price:{id}",
     );
     let plan = __cache::Probe::<Result<Money, PriceError>>::new()
-        .plan(&__SITE, &|| ())
+        .at(&__SITE, &|| ())
         .cache(&(self.cache))
         .key(|key| {
             key
-                .field(::core::format_args!("{}", self.tenant))
+                .field(__cache::fill(&self.tenant).shown())
                 .text(":price:")
-                .field(::core::format_args!("{}", id))
+                .field(__cache::fill(&id).shown())
         })
         .ttl(self.ttl)
         .share_errors(__cache::Errors::<Result<Money, PriceError>>::new().sharing());
@@ -36,13 +36,13 @@ pub(crate) fn price_entry(
         "{self.tenant}:price:{id}",
     );
     __cache::Probe::<Result<Money, PriceError>>::new()
-        .plan(&__SITE, &|| ())
+        .at(&__SITE, &|| ())
         .cache(&(self.cache))
         .key(|key| {
             key
-                .field(::core::format_args!("{}", self.tenant))
+                .field(__cache::fill(&self.tenant).shown())
                 .text(":price:")
-                .field(::core::format_args!("{}", id))
+                .field(__cache::fill(&id).shown())
         })
         .ttl(self.ttl)
         .entry()

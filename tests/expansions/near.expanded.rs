@@ -1,15 +1,19 @@
 async fn get_user(db: &Db, id: u64) -> Result<Arc<User>, DbError> {
     use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("get_user", "user:{id}");
-    let plan = __cache::Probe::<Result<Arc<User>, DbError>>::new()
-        .plan(&__SITE, &|| ())
-        .key(|key| key.text("user:").field(::core::format_args!("{}", id)))
-        .ttl(::core::time::Duration::new(300, 0))
+    let plan = match __cache::Probe::<Result<Arc<User>, DbError>>::new()
+        .at(&__SITE, &|| ())
+        .key(|key| key.text("user:").field(__cache::fill(&id).shown()))
         .near_for(::core::time::Duration::new(5, 0))
-        .share_errors(__cache::Errors::<Result<Arc<User>, DbError>>::new().sharing());
-    if let __cache::Some(hit) = plan.near_hit() {
-        return hit;
-    }
+    {
+        __cache::Near::Hit(hit) => return hit,
+        __cache::Near::Miss(at) => {
+            at.ttl(::core::time::Duration::new(300, 0))
+                .share_errors(
+                    __cache::Errors::<Result<Arc<User>, DbError>>::new().sharing(),
+                )
+        }
+    };
     __cache::apart(
             plan
                 .get_or_load(async move {
@@ -28,8 +32,8 @@ fn get_user_entry(id: u64) -> ::cache_runtime::Entry<Result<Arc<User>, DbError>>
     use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("get_user", "user:{id}");
     __cache::Probe::<Result<Arc<User>, DbError>>::new()
-        .plan(&__SITE, &|| ())
-        .key(|key| key.text("user:").field(::core::format_args!("{}", id)))
+        .at(&__SITE, &|| ())
+        .key(|key| key.text("user:").field(__cache::fill(&id).shown()))
         .ttl(::core::time::Duration::new(300, 0))
         .entry()
 }

@@ -5,13 +5,13 @@ async fn route(Leg { from, mut to, .. }: Leg) -> Option<Route> {
         "route:{from.lat}:{from.lon}:{to:?}",
     );
     let plan = __cache::Probe::<Option<Route>>::new()
-        .plan(&__SITE, &|| ())
+        .at(&__SITE, &|| ())
         .key(|key| {
             key
                 .text("route:")
-                .field(::core::format_args!("{}", from.lat))
+                .field(__cache::fill(&from.lat).shown())
                 .text(":")
-                .field(::core::format_args!("{}", from.lon))
+                .field(__cache::fill(&from.lon).shown())
                 .text(":")
                 .field(::core::format_args!("{:?}", to))
         })
@@ -36,13 +36,13 @@ fn route_entry(Leg { from, to, .. }: Leg) -> ::cache_runtime::Entry<Option<Route
         "route:{from.lat}:{from.lon}:{to:?}",
     );
     __cache::Probe::<Option<Route>>::new()
-        .plan(&__SITE, &|| ())
+        .at(&__SITE, &|| ())
         .key(|key| {
             key
                 .text("route:")
-                .field(::core::format_args!("{}", from.lat))
+                .field(__cache::fill(&from.lat).shown())
                 .text(":")
-                .field(::core::format_args!("{}", from.lon))
+                .field(__cache::fill(&from.lon).shown())
                 .text(":")
                 .field(::core::format_args!("{:?}", to))
         })

@@ -9,15 +9,15 @@ pub(crate) async fn price(
         "{self.tenant}:price:{id}:{currency}",
     );
     let plan = __cache::Probe::<Result<Money, PriceError>>::new()
-        .plan(&__SITE, &|| ())
+        .at(&__SITE, &|| ())
         .cache(&(self.cache))
         .key(|key| {
             key
-                .field(::core::format_args!("{}", self.tenant))
+                .field(__cache::fill(&self.tenant).shown())
                 .text(":price:")
-                .field(::core::format_args!("{}", id))
+                .field(__cache::fill(&id).shown())
                 .text(":")
-                .field(::core::format_args!("{}", currency))
+                .field(__cache::fill(&currency).shown())
         })
         .ttl(self.ttl)
         .stale_while_revalidate(self.stale)
@@ -60,15 +60,15 @@ pub(crate) fn price_entry(
         "{self.tenant}:price:{id}:{currency}",
     );
     __cache::Probe::<Result<Money, PriceError>>::new()
-        .plan(&__SITE, &|| ())
+        .at(&__SITE, &|| ())
         .cache(&(self.cache))
         .key(|key| {
             key
-                .field(::core::format_args!("{}", self.tenant))
+                .field(__cache::fill(&self.tenant).shown())
                 .text(":price:")
-                .field(::core::format_args!("{}", id))
+                .field(__cache::fill(&id).shown())
                 .text(":")
-                .field(::core::format_args!("{}", currency))
+                .field(__cache::fill(&currency).shown())
         })
         .ttl(self.ttl)
         .stale_while_revalidate(self.stale)

@@ -2,8 +2,9 @@ async fn fetch_token(client: &str, fresh: bool) -> Result<Option<Token>, AuthErr
     use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("fetch_token", "token:{client}");
     let plan = __cache::Probe::<Result<Option<Token>, AuthError>>::new()
-        .plan(&__SITE, &|| ())
-        .key(|key| key.text("token:").field(::core::format_args!("{}", client)))
+        .at(&__SITE, &|| ())
+        .key(|key| key.text("token:").field(__cache::fill(&client).shown()))
+        .bypass(fresh)
         .ttl_with(|token: &Token| token.lifetime())
         .none_ttl(::core::time::Duration::new(30, 0))
         .cache_if(|token| token.is_some())
@@ -12,7 +13,6 @@ async fn fetch_token(client: &str, fresh: bool) -> Result<Option<Token>, AuthErr
             const __POLICY: __cache::Policy = __cache::checked(&AUTH, false, false);
             &__POLICY
         })
-        .bypass(fresh)
         .share_errors(
             __cache::Errors::<Result<Option<Token>, AuthError>>::new().sharing(),
         );
@@ -33,8 +33,8 @@ fn client_token(
     use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("fetch_token", "token:{client}");
     __cache::Probe::<Result<Option<Token>, AuthError>>::new()
-        .plan(&__SITE, &|| ())
-        .key(|key| key.text("token:").field(::core::format_args!("{}", client)))
+        .at(&__SITE, &|| ())
+        .key(|key| key.text("token:").field(__cache::fill(&client).shown()))
         .ttl_with(|token: &Token| token.lifetime())
         .none_ttl(::core::time::Duration::new(30, 0))
         .cache_if(|token| token.is_some())

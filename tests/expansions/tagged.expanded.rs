@@ -2,9 +2,9 @@ async fn order(db: &Db, id: u64, customer: u64) -> Result<Order, DbError> {
     use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("order", "order:{id}");
     let plan = __cache::Probe::<Result<Order, DbError>>::new()
-        .plan(&__SITE, &|| ())
-        .key(|key| key.text("order:").field(::core::format_args!("{}", id)))
-        .tag(|key| key.text("customer:").field(::core::format_args!("{}", customer)))
+        .at(&__SITE, &|| ())
+        .key(|key| key.text("order:").field(__cache::fill(&id).shown()))
+        .tag(|key| key.text("customer:").field(__cache::fill(&customer).shown()))
         .tag(|key| key.text("orders"))
         .ttl(::core::time::Duration::new(300, 0))
         .share_errors(__cache::Errors::<Result<Order, DbError>>::new().sharing());
@@ -24,9 +24,9 @@ fn order_entry(
     use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("order", "order:{id}");
     __cache::Probe::<Result<Order, DbError>>::new()
-        .plan(&__SITE, &|| ())
-        .key(|key| key.text("order:").field(::core::format_args!("{}", id)))
-        .tag(|key| key.text("customer:").field(::core::format_args!("{}", customer)))
+        .at(&__SITE, &|| ())
+        .key(|key| key.text("order:").field(__cache::fill(&id).shown()))
+        .tag(|key| key.text("customer:").field(__cache::fill(&customer).shown()))
         .tag(|key| key.text("orders"))
         .ttl(::core::time::Duration::new(300, 0))
         .entry()

@@ -2,7 +2,7 @@ async fn load(&self, id: u64) -> Result<Self::Item, &'static str> {
     use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("load", "");
     let plan = __cache::Probe::<Result<Self::Item, &'static str>>::new()
-        .plan(&__SITE, &|| ())
+        .at(&__SITE, &|| ())
         .key(|key| {
             let key = key.path("");
             let key = __cache::Arg::new(&id).render(key);

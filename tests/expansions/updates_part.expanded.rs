@@ -19,7 +19,7 @@ async fn insert_user(state: &State, user: NewUser) -> Result<(User, Receipt), Db
         let entry_0 = write.entry(|| users::get_entry(ret.0.id));
         write.target(&entry_0);
         write.update(entry_0.stage(&ret.0));
-        write.tag(|key| key.text("users:").field(::core::format_args!("{}", ret.0.org)));
+        write.tag(|key| key.text("users:").field(__cache::fill(&ret.0.org).shown()));
         write.succeeded().await;
     } else {
         write.failed().await;

@@ -2,11 +2,10 @@
 
 use super::argument;
 use super::digest;
-use super::escape::{Context, Escaped};
+use super::field::Field;
 use super::{Key, KeyError};
 use serde::Serialize;
 use std::cell::Cell;
-use std::fmt::{self, Write};
 use std::sync::Arc;
 
 thread_local! {
@@ -57,15 +56,17 @@ impl KeyBuilder {
     }
 
     /// A literal part of a template, as it is.
+    #[inline]
     pub fn text(mut self, literal: &str) -> Self {
         self.text.push_str(literal);
         self
     }
 
-    /// A filled placeholder, escaped while it is formatted.
-    pub fn field(mut self, value: fmt::Arguments<'_>) -> Self {
-        let written = Escaped::new(&mut self.text, Context::Placeholder).write_fmt(value);
-        self.keep(written.map_err(|fmt::Error| KeyError::Format));
+    /// A filled placeholder, escaped.
+    #[inline]
+    pub fn field(mut self, value: impl Field) -> Self {
+        let written = value.fill(&mut self.text);
+        self.keep(written);
         self
     }
 
@@ -99,6 +100,7 @@ impl KeyBuilder {
     }
 
     /// The text of the key, still at the desk: to look at, without an allocation.
+    #[inline]
     pub(crate) fn draft(mut self) -> Result<Draft, KeyError> {
         match self.failed {
             Some(error) => Err(error),
@@ -146,6 +148,7 @@ impl Drop for Draft {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::fmt;
 
     /// Texts that try to reach across a placeholder: made of what has a meaning somewhere.
     fn nasty() -> impl Strategy<Value = String> {

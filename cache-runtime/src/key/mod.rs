@@ -5,6 +5,7 @@
 //!
 //! * [`escape`] keeps a filled-in value from reaching across its placeholder;
 //! * [`argument`] renders the arguments of a default key through serde;
+//! * [`field`] is what fills a placeholder;
 //! * [`builder`] puts a key together from literals, placeholders and arguments;
 //! * [`digest`] shortens long keys and hides secrets;
 //! * [`secret`] is the wrapper that keeps an argument out of the key's text.
@@ -24,6 +25,7 @@ mod argument;
 mod builder;
 mod digest;
 mod escape;
+mod field;
 mod secret;
 
 use std::borrow::Borrow;
@@ -32,6 +34,7 @@ use std::sync::Arc;
 
 pub(crate) use builder::Draft;
 pub use builder::KeyBuilder;
+pub use field::{Field, Integer};
 pub use secret::Secret;
 
 /// The key of an entry, as Redis knows it. Cheap to clone.

@@ -43,9 +43,6 @@ const STRIPES: usize = 1 << 12;
 /// What a copy weighs beside its key and its value, in bytes, about.
 const OVERHEAD: u64 = 160;
 
-/// Longer than a process lives; a later moment may be beyond what the clock counts.
-const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
-
 /// Weight of a typical copy, to choose the size of tables by.
 const TYPICAL: u64 = 512;
 
@@ -56,10 +53,10 @@ pub(crate) struct Copy<T: ?Sized> {
 }
 
 struct Meta {
-    /// When it was found fresh.
-    found: Instant,
+    /// When it was found fresh, in nanoseconds since the start.
+    found: u64,
     /// When it is no longer fresh.
-    until: Instant,
+    until: u64,
     epoch: u64,
     weight: u64,
     tags: Arc<[Key]>,
@@ -111,9 +108,9 @@ impl Drop for NearHandle {
 /// How a function's values are kept.
 #[derive(Debug)]
 pub(crate) struct NearRule<V> {
-    /// No longer than this.
-    pub(crate) ttl: Duration,
-    keep: fn(&V, Filling, usize) -> (Filling, AnyCopy),
+    /// No longer than this, in nanoseconds.
+    ttl: u64,
+    keep: fn(&V, Meta) -> AnyCopy,
     take: fn(&(dyn Any + Send + Sync)) -> Option<V>,
 }
 
@@ -138,8 +135,11 @@ impl<V: Clone + Send + Sync + 'static> NearValue for V {}
 impl<V: NearValue> NearRule<V> {
     pub(crate) fn new(ttl: Duration) -> Self {
         Self {
-            ttl,
-            keep: |value, filling, bytes| filling.copy(value.clone(), bytes),
+            ttl: nanos(ttl),
+            keep: |value, meta| {
+                let value = value.clone();
+                Arc::new(Copy { meta, value })
+            },
             take: |value| value.downcast_ref::<V>().cloned(),
         }
     }
@@ -155,8 +155,9 @@ impl<V> NearRule<V> {
         value: &V,
         bytes: usize,
     ) {
-        let (filling, copy) = (self.keep)(value, filling, bytes);
-        near.fill(place, &filling, copy);
+        let (epoch, mark) = (filling.epoch, filling.mark);
+        let copy = (self.keep)(value, near.meta(filling, bytes));
+        near.fill(place, epoch, mark, copy);
     }
 }
 
@@ -174,22 +175,7 @@ pub(crate) struct Filling {
 impl Filling {
     /// The value is fresh for this much longer.
     pub(crate) fn is_fresh_for(&mut self, left: Duration) {
-        self.fresh = Some((Instant::now(), left.min(LONGEST)));
-    }
-
-    fn copy<V: Send + Sync + 'static>(mut self, value: V, bytes: usize) -> (Self, AnyCopy) {
-        let (found, left) = self
-            .fresh
-            .unwrap_or_else(|| (Instant::now(), Duration::ZERO));
-        let meta = Meta {
-            found,
-            until: found + left,
-            epoch: self.epoch,
-            weight: bytes as u64 + OVERHEAD,
-            tags: self.tags.clone(),
-            marks: std::mem::take(&mut self.marks),
-        };
-        (self, Arc::new(Copy { meta, value }))
+        self.fresh = Some((Instant::now(), left));
     }
 }
 
@@ -207,7 +193,7 @@ impl Near {
             epoch: AtomicU64::new(0),
             proven: AtomicU64::new(0),
             start: Instant::now(),
-            lag: lag.min(LONGEST),
+            lag,
             tag_head,
             heads: Heads::default(),
             upkeep: Upkeep::default(),
@@ -223,13 +209,12 @@ impl Near {
         rule: &NearRule<V>,
     ) -> Option<V> {
         let copy = self.kept.get(key)?;
-        let now = Instant::now();
+        let now = self.now();
         let meta = &copy.meta;
         let marks = meta.tags.iter().zip(&meta.marks);
-        // Functions that share entries may keep them for different times.
-        let kept = now.saturating_duration_since(meta.found) < rule.ttl;
-        let usable = kept
-            && now < meta.until
+        let usable = now < meta.until
+            // Functions that share entries may keep them for different times.
+            && now.saturating_sub(meta.found) < rule.ttl
             && self.is_proven(now)
             && meta.epoch == self.epoch.load(SeqCst)
             && right(&meta.tags)
@@ -244,7 +229,7 @@ impl Near {
         // First of all: after a loss, whoever sees this epoch sees that nothing is proven.
         let epoch = self.epoch.load(SeqCst);
         let tracked = self.heads.are_tracked(&place.key, &place.tags);
-        if !tracked || !self.is_proven(Instant::now()) {
+        if !tracked || !self.is_proven(self.now()) {
             return None;
         }
         let marks = place.tags.iter().map(|tag| self.tag_mark(tag).load(SeqCst));
@@ -257,10 +242,25 @@ impl Near {
         })
     }
 
-    fn fill(&self, place: &Place, filling: &Filling, copy: AnyCopy) {
+    /// What is to be known of a copy that is made from so many bytes.
+    fn meta(&self, filling: Filling, bytes: usize) -> Meta {
+        let (found, left) = filling.fresh.unwrap_or((self.start, Duration::ZERO));
+        let found = self.since_start(found);
+        Meta {
+            found,
+            until: found.saturating_add(nanos(left)),
+            epoch: filling.epoch,
+            weight: bytes as u64 + OVERHEAD,
+            tags: filling.tags,
+            marks: filling.marks,
+        }
+    }
+
+    /// Keeps a copy if the epoch and the mark are what they were before it was read.
+    fn fill(&self, place: &Place, epoch: u64, marked: u64, copy: AnyCopy) {
         // Until it is kept: a change must find it.
         let mark = self.mark(place.key.as_str()).lock();
-        let unchanged = *mark == filling.mark && self.epoch.load(SeqCst) == filling.epoch;
+        let unchanged = *mark == marked && self.epoch.load(SeqCst) == epoch;
         let evicted = unchanged.then(|| self.kept.insert_with_lifecycle(place.key.clone(), copy));
         // Not under a lock: a value's `Drop` may be anything.
         drop(mark);
@@ -314,8 +314,9 @@ impl Near {
     /// The server answers a `PING` on the connection on which it tells of changes, in order: who
     /// has worked through the answer has worked through the changes before it.
     pub(crate) fn confirmed(&self, at: Instant) {
-        let until = (at + self.lag).saturating_duration_since(self.start);
-        self.proven.store(nanos(until), SeqCst);
+        let until = at.checked_add(self.lag);
+        let until = until.map_or(u64::MAX, |until| self.since_start(until));
+        self.proven.store(until, SeqCst);
     }
 
     /// How many copies there are.
@@ -334,8 +335,16 @@ impl Near {
         self.lost();
     }
 
-    fn is_proven(&self, now: Instant) -> bool {
-        nanos(now.saturating_duration_since(self.start)) < self.proven.load(Relaxed)
+    fn is_proven(&self, now: u64) -> bool {
+        now < self.proven.load(Relaxed)
+    }
+
+    fn now(&self) -> u64 {
+        self.since_start(Instant::now())
+    }
+
+    fn since_start(&self, at: Instant) -> u64 {
+        nanos(at.saturating_duration_since(self.start))
     }
 
     fn mark(&self, key: &str) -> &Mutex<u64> {

@@ -1,7 +1,8 @@
 //! The one door for generated code: all that expansions may name. Not public API.
 //!
-//! [`probe`] finds out, by type and not by spelling, what an annotated function returns; [`plan`]
-//! carries what the attribute says and runs the call; [`write`] is the other two attributes.
+//! [`probe`] finds out, by type and not by spelling, what an annotated function returns; [`address`]
+//! is where its value is; [`plan`] carries what else the attribute says and runs the call; [`write`]
+//! is the other two attributes.
 //!
 //! An annotated function becomes
 //!
@@ -9,22 +10,32 @@
 //! use cache_runtime::__private as __cache;
 //! static SITE: Site = Site::new("get_user", "user:{id}");
 //! let plan = Probe::<R>::new()
-//!     .plan(&SITE, &|| ())
-//!     .key(|key| key.text("user:").field(format_args!("{}", id)))
+//!     .at(&SITE, &|| ())
+//!     .key(|key| key.text("user:").field(fill(&id).shown()))
 //!     // or, by default: .key(|key| Arg::new(&id).render(key.path("")))
-//!     .tag(|key| key.text("org:").field(format_args!("{}", org))) // with `tags("org:{org}")`
+//!     .tag(|key| key.text("org:").field(…)) // with `tags("org:{org}")`
 //!     .ttl(Duration::new(300, 0))
 //!     .share_errors(Errors::<R>::new().sharing()); // its entry function: .entry()
 //! plan.get_or_load(async move { … }).await
 //! ```
 //!
-//! and one with a write attribute
+//! With `near` the address is looked at first:
+//!
+//! ```text
+//! let plan = match Probe::<R>::new().at(&SITE, &|| ()).key(|key| …).near() {
+//!     Near::Hit(hit) => return hit,
+//!     Near::Miss(at) => at.ttl(Duration::new(300, 0)),
+//! };
+//! apart(plan.get_or_load(async move { … })).await
+//! ```
+//!
+//! A function with a write attribute becomes
 //!
 //! ```text
 //! let mut write = Write::new(); // `#[updates]`: Write::updating()
 //! let entry = write.entry(|| get_user_entry(Clone::clone(&id)));
 //! write.target(&entry);
-//! write.tag(|key| key.text("org:").field(format_args!("{}", org)));
+//! write.tag(|key| key.text("org:").field(…));
 //! let out = write.run(async move { … }).await;
 //! if let Some(ret) = Success::<R>::new().of(&out) {
 //!     write.update(entry.stage(ret));
@@ -51,18 +62,22 @@
 
 use std::pin::Pin;
 
+mod address;
 mod argument;
 mod checked;
 mod drive;
+mod fill;
 mod owned;
 mod plan;
 mod probe;
 mod write;
 
+pub use address::{Address, KeyPlan, Near};
 pub use argument::{Arg, KeyArgument};
 pub use checked::checked;
+pub use fill::{Displayed, Fill, Fills, fill};
 pub use owned::{Keepable, Own, OwnReference, OwnUnkeepable, OwnValue, Owned, Value};
-pub use plan::{KeyPlan, Plan};
+pub use plan::Plan;
 pub use probe::{Cacheable, Errors, OptionValue, Probe, Returns, Sharing, Success, nothing};
 pub use write::Write;
 
@@ -74,7 +89,7 @@ pub fn apart<F: Future>(future: F) -> Pin<Box<F>> {
 }
 
 pub use crate::entry::Staged;
-pub use crate::key::KeyBuilder;
+pub use crate::key::{Field, Integer, KeyBuilder};
 pub use crate::near::NearValue;
 pub use crate::policy::Policy;
 pub use crate::site::Site;

@@ -5,50 +5,32 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::address::Addressed;
 use super::drive::{Anywhere, Decision, Detached, Drive, Here, Outlined, Steps};
 use super::{OptionValue, Returns, Sharing};
-use crate::cache::Cache;
-use crate::call::{Control, Mode};
 use crate::codec::{Codec, MessagePack};
 use crate::entry::{Core, Entry};
-use crate::flow::{Call, Engine, Flow, Nearby, Step};
-use crate::key::{Draft, Key, KeyBuilder, KeyError};
-use crate::near::{NearRule, NearValue};
+use crate::flow::{Call, Flow, Step};
 use crate::observe::{Advice, Bypass};
 use crate::policy::Policy;
-use crate::rules::{Rules, Ttl, decode_any};
-use crate::site::Site;
-use crate::spot::Spot;
+use crate::rules::{Rules, decode_any};
 
 /// What one attribute says about one call, built in the order the macro writes it.
 #[must_use]
 pub struct Plan<S: Returns, C = MessagePack> {
-    site: &'static Site,
-    scope: &'static str,
-    cache: Option<Cache>,
-    key: Option<Result<Draft, KeyError>>,
-    tags: Vec<Result<Key, KeyError>>,
+    at: Addressed,
     policy: Option<Policy>,
-    bypass: bool,
     rules: Rules<S::Value>,
     sharing: Sharing<S::Out>,
     codec: PhantomData<fn() -> C>,
 }
 
 impl<S: Returns> Plan<S> {
-    pub(super) fn new(site: &'static Site, scope: &'static str) -> Self {
+    pub(super) fn new(at: Addressed, rules: Rules<S::Value>) -> Self {
         Self {
-            site,
-            scope,
-            cache: None,
-            key: None,
-            tags: Vec::new(),
+            at,
             policy: None,
-            bypass: false,
-            rules: Rules {
-                is_none: S::is_none,
-                ..Rules::fixed(Duration::ZERO)
-            },
+            rules,
             sharing: Sharing::NONE,
             codec: PhantomData,
         }
@@ -56,43 +38,6 @@ impl<S: Returns> Plan<S> {
 }
 
 impl<S: Returns, C> Plan<S, C> {
-    /// Which cache; before [`key`](Self::key), which needs its namespace.
-    pub fn cache(mut self, cache: &Cache) -> Self {
-        self.cache = Some(cache.clone());
-        self
-    }
-
-    /// Renders the key.
-    pub fn key(mut self, render: impl FnOnce(KeyPlan) -> KeyBuilder) -> Self {
-        let cache = self.cache.get_or_insert_with(Cache::current);
-        let plan = KeyPlan {
-            site: self.site,
-            scope: self.scope,
-            key: KeyBuilder::new(&cache.engine().namespace),
-        };
-        self.key = Some(render(plan).draft());
-        self
-    }
-
-    /// Renders a label that entries share; after [`cache`](Self::cache), like the key.
-    pub fn tag(mut self, render: impl FnOnce(KeyBuilder) -> KeyBuilder) -> Self {
-        let cache = self.cache.get_or_insert_with(Cache::current);
-        self.tags.push(cache.tag_key(render));
-        self
-    }
-
-    /// How long a value is fresh.
-    pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.rules.ttl = Ttl::Fixed(ttl);
-        self
-    }
-
-    /// How long this value is fresh.
-    pub fn ttl_with(mut self, ttl: fn(&S::Value) -> Duration) -> Self {
-        self.rules.ttl = Ttl::Of(ttl);
-        self
-    }
-
     /// Caches `None`, this long.
     pub fn none_ttl(mut self, ttl: Duration) -> Self
     where
@@ -111,13 +56,8 @@ impl<S: Returns, C> Plan<S, C> {
     /// Another codec.
     pub fn codec<D: Codec>(self) -> Plan<S, D> {
         Plan {
-            site: self.site,
-            scope: self.scope,
-            cache: self.cache,
-            key: self.key,
-            tags: self.tags,
+            at: self.at,
             policy: self.policy,
-            bypass: self.bypass,
             rules: self.rules,
             sharing: self.sharing,
             codec: PhantomData,
@@ -137,56 +77,9 @@ impl<S: Returns, C> Plan<S, C> {
         self
     }
 
-    /// Keeps copies of what is found in the process, as long as they are fresh.
-    pub fn near(self) -> Self
-    where
-        S::Value: NearValue,
-    {
-        self.near_for(Duration::MAX)
-    }
-
-    /// The same, this long at the most.
-    pub fn near_for(mut self, ttl: Duration) -> Self
-    where
-        S::Value: NearValue,
-    {
-        self.rules.near = Some(NearRule::new(ttl));
-        self
-    }
-
-    /// The value, if there is a copy in this process that may be served.
-    pub fn near_hit(&self) -> Option<S::Out> {
-        let (Some(rule), Some(cache), Some(Ok(key))) = (&self.rules.near, &self.cache, &self.key)
-        else {
-            return None;
-        };
-        let engine = cache.engine();
-        let near = engine.near.as_ref()?;
-        let wanted = Control::mode_in_reach();
-        if self.bypass || wanted.is_some_and(|mode| mode != Mode::Cached) {
-            return None;
-        }
-        let right = |tags: &[Key]| {
-            let own = self.tags.iter();
-            tags.len() == self.tags.len()
-                && own
-                    .zip(tags)
-                    .all(|(own, tag)| matches!(own, Ok(own) if own == tag))
-        };
-        let value = near.get(key.as_str(), right, rule)?;
-        engine.served_nearby(self.site, self.scope, key.as_str(), wanted.is_some());
-        Some(S::join(value))
-    }
-
     /// Another policy than the cache's.
     pub fn policy(mut self, policy: &Policy) -> Self {
         self.policy = Some(*policy);
-        self
-    }
-
-    /// Whether this call skips the cache.
-    pub fn bypass(mut self, bypass: bool) -> Self {
-        self.bypass = bypass;
         self
     }
 
@@ -248,7 +141,8 @@ impl<S: Returns, C: Codec> Plan<S, C> {
     /// The entry of this key.
     pub fn entry(mut self) -> Entry<S::Out> {
         let rules = self.rules;
-        let (engine, at) = self.place();
+        let at = self.at.spot::<S::Value, C>();
+        let engine = self.at.engine;
         Entry::new(Core {
             policy: self.policy.unwrap_or(engine.policy),
             stale: rules.stale,
@@ -262,11 +156,19 @@ impl<S: Returns, C: Codec> Plan<S, C> {
     }
 
     fn call(mut self, detachable: bool) -> Arc<Call> {
-        let (engine, spot) = self.place();
-        let stats = engine.stats.of(self.site, self.scope);
+        let spot = self.at.spot::<S::Value, C>();
+        let Addressed {
+            engine,
+            site,
+            scope,
+            bypass,
+            nearby,
+            ..
+        } = self.at;
+        let stats = engine.stats.of(site, scope);
         let at = if engine.misconfigured {
             Err(Bypass::Misconfigured)
-        } else if self.bypass {
+        } else if bypass {
             Err(Bypass::Asked)
         } else {
             spot.into_usable().map_err(|error| {
@@ -279,31 +181,11 @@ impl<S: Returns, C: Codec> Plan<S, C> {
             stale: self.rules.stale,
             hold: self.rules.hold(),
             detachable,
-            nearby: self.rules.near.map(|_| Nearby {
-                site: self.site,
-                scope: self.scope,
-            }),
+            nearby,
             engine,
-            site: self.site.id(),
+            site: site.id(),
             at,
         })
-    }
-
-    /// Takes the cache and the key along: all calls share the count of who has the cache.
-    fn place(&mut self) -> (Arc<Engine>, Spot) {
-        let engine = self.cache.take().unwrap_or_else(Cache::current);
-        let engine = engine.into_engine();
-        let key = self.key.take().unwrap_or_else(|| {
-            let key = KeyBuilder::new(&engine.namespace);
-            key.text(&self.site.path(self.scope)).draft()
-        });
-        let key = key.map(Draft::into_key);
-        let tags = match self.tags.is_empty() {
-            true => Ok(Arc::default()),
-            false => self.tags.drain(..).collect(),
-        };
-        let identity = self.site.identity::<S::Value, C>();
-        (engine, Spot::new(key, identity, tags))
     }
 }
 
@@ -416,34 +298,7 @@ impl<S: Returns, C: Codec> Typed<S, C> {
 impl<S: Returns, C> fmt::Debug for Plan<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plan")
-            .field("key", &self.key)
+            .field("at", &self.at)
             .finish_non_exhaustive()
-    }
-}
-
-/// A key to be rendered: from a template, or from the function's path and arguments.
-#[derive(Debug)]
-#[must_use]
-pub struct KeyPlan {
-    site: &'static Site,
-    scope: &'static str,
-    key: KeyBuilder,
-}
-
-impl KeyPlan {
-    /// A template that starts with this literal.
-    pub fn text(self, literal: &str) -> KeyBuilder {
-        self.key.text(literal)
-    }
-
-    /// A template that starts with this placeholder.
-    pub fn field(self, value: fmt::Arguments<'_>) -> KeyBuilder {
-        self.key.field(value)
-    }
-
-    /// The function's path; `generics` are its own type parameters by name.
-    pub fn path(self, generics: &str) -> KeyBuilder {
-        let path = self.site.path(self.scope);
-        self.key.path(&path).path(generics)
     }
 }

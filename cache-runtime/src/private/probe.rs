@@ -1,7 +1,7 @@
 //! What an annotated function returns, found out by type.
 //!
 //! Method resolution tries inherent impls along a chain of `Deref`s and takes the first whose
-//! bounds hold. So `Probe::<R>::new().plan(..)` tells a `Result` (under any alias) from another
+//! bounds hold. So `Probe::<R>::new().at(..)` tells a `Result` (under any alias) from another
 //! type, an `Option` from another value, and a value that can be cached from one that cannot,
 //! without specialization. `R` has to be known: a bare type parameter is refused by the macro.
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Plan;
+use super::Address;
 use crate::rules::CacheValue;
 use crate::single_flight::SharedError;
 use crate::site::Site;
@@ -223,7 +223,7 @@ macro_rules! chain {
 }
 
 chain! {
-    /// Tells the shape of the return type `R`, and begins a [`Plan`] of it.
+    /// Tells the shape of the return type `R`, and begins an [`Address`] of it.
     Probe => ProbeFallible => ProbeFallibleUncacheable => ProbeOption => ProbePlain => ProbeUncacheable
 }
 
@@ -232,31 +232,35 @@ where
     Option<T>: Serialize + DeserializeOwned,
 {
     /// `R` is a `Result` of an `Option`. `scope` is a closure inside the function of `site`.
-    pub fn plan<F>(&self, site: &'static Site, _scope: &F) -> Plan<FallibleOption<T, E>>
+    pub fn at<'c, F>(&self, site: &'static Site, _scope: &F) -> Address<'c, FallibleOption<T, E>>
     where
         T: 'static,
     {
-        Plan::new(site, type_name::<F>())
+        Address::new(site, type_name::<F>())
     }
 }
 
 impl<T: Serialize + DeserializeOwned, E> ProbeFallible<Result<T, E>> {
     /// `R` is a `Result`.
-    pub fn plan<F>(&self, site: &'static Site, _scope: &F) -> Plan<Fallible<T, E>>
+    pub fn at<'c, F>(&self, site: &'static Site, _scope: &F) -> Address<'c, Fallible<T, E>>
     where
         T: 'static,
     {
-        Plan::new(site, type_name::<F>())
+        Address::new(site, type_name::<F>())
     }
 }
 
 impl<T, E> ProbeFallibleUncacheable<Result<T, E>> {
     /// `R` is a `Result` with a value that cannot be cached.
-    pub fn plan<F>(&self, site: &'static Site, _scope: &F) -> Plan<FallibleUncacheable<T, E>>
+    pub fn at<'c, F>(
+        &self,
+        site: &'static Site,
+        _scope: &F,
+    ) -> Address<'c, FallibleUncacheable<T, E>>
     where
         T: Cacheable,
     {
-        Plan::new(site, type_name::<F>())
+        Address::new(site, type_name::<F>())
     }
 }
 
@@ -265,31 +269,31 @@ where
     Option<T>: Serialize + DeserializeOwned,
 {
     /// `R` is an `Option`.
-    pub fn plan<F>(&self, site: &'static Site, _scope: &F) -> Plan<PlainOption<T>>
+    pub fn at<'c, F>(&self, site: &'static Site, _scope: &F) -> Address<'c, PlainOption<T>>
     where
         T: 'static,
     {
-        Plan::new(site, type_name::<F>())
+        Address::new(site, type_name::<F>())
     }
 }
 
 impl<T: Serialize + DeserializeOwned> ProbePlain<T> {
     /// `R` is the value.
-    pub fn plan<F>(&self, site: &'static Site, _scope: &F) -> Plan<Plain<T>>
+    pub fn at<'c, F>(&self, site: &'static Site, _scope: &F) -> Address<'c, Plain<T>>
     where
         T: 'static,
     {
-        Plan::new(site, type_name::<F>())
+        Address::new(site, type_name::<F>())
     }
 }
 
 impl<T> ProbeUncacheable<T> {
     /// `R` cannot be cached.
-    pub fn plan<F>(&self, site: &'static Site, _scope: &F) -> Plan<Uncacheable<T>>
+    pub fn at<'c, F>(&self, site: &'static Site, _scope: &F) -> Address<'c, Uncacheable<T>>
     where
         T: Cacheable,
     {
-        Plan::new(site, type_name::<F>())
+        Address::new(site, type_name::<F>())
     }
 }
 
