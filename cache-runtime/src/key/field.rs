@@ -80,7 +80,7 @@ mod tests {
         #[test]
         fn digits_are_what_display_writes(signed in any::<i128>(), unsigned in any::<u64>(), small in any::<i8>()) {
             prop_assert_eq!(filled(signed.digits()), filled(format_args!("{signed}")));
-            prop_assert_eq!(filled((&unsigned).digits()), filled(format_args!("{unsigned}")));
+            prop_assert_eq!(filled(unsigned.digits()), filled(format_args!("{unsigned}")));
             prop_assert_eq!(filled(small.digits()), filled(format_args!("{small}")));
         }
     }
