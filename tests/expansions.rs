@@ -7,6 +7,8 @@
 mod args;
 #[path = "../cache-macros/src/background.rs"]
 mod background;
+#[path = "../cache-macros/src/batch.rs"]
+mod batch;
 #[path = "../cache-macros/src/body.rs"]
 mod body;
 #[path = "../cache-macros/src/diagnostics.rs"]
@@ -68,7 +70,7 @@ fn expansions_are_as_written_down() -> Result<()> {
         let text = format!("{}{}", expansion.function, expansion.entry);
         files.push((input.with_extension("expanded.rs"), text));
     }
-    assert_eq!(files.len(), 14);
+    assert_eq!(files.len(), 15);
     files.push((folder.join("README.md"), table));
     for (path, text) in files {
         if env::var_os("UPDATE_EXPANSIONS").is_some() {

@@ -220,6 +220,35 @@ async fn a_hundred_callers_in_each_of_eight_processes_share_one_load() {
 }
 
 #[tokio::test]
+async fn batches_of_eight_processes_that_overlap_load_each_id_once() {
+    const PROCESSES: usize = 8;
+    let server = RedisServer::start().await;
+    let task = Task {
+        key: "each",
+        callers: 20,
+        origin: Duration::from_millis(50),
+        function: "batch",
+    };
+    let mut workers = Worker::prepare_all(&server, PROCESSES, task).await;
+    let said = run(&mut workers).await;
+    let answers = answers(&said);
+    println!(
+        "{PROCESSES} × 20 callers with 10 of 100 ids each, in load times of 50 ms: {}",
+        spread(times(&answers), task.origin)
+    );
+    assert_eq!(answers.len(), PROCESSES * task.callers);
+    assert!(answers.iter().all(|(values, ..)| *values == 10));
+    let mut loaded = 0;
+    for id in 0..100 {
+        let loads: Option<u64> = server.run(&["GET", &format!("loads:each:{id}")]).await;
+        assert!(loads.is_none_or(|loads| loads == 1), "id {id}: {loads:?}");
+        loaded += loads.unwrap_or(0);
+    }
+    println!("{loaded} loads");
+    assert!(loaded > 10, "they asked for different ids");
+}
+
+#[tokio::test]
 async fn an_old_value_is_served_to_all_while_one_of_eight_processes_loads() {
     const PROCESSES: usize = 8;
     let server = RedisServer::start().await;

@@ -9,7 +9,7 @@ use crate::diagnostics::{self, Errors};
 use crate::duration::Duration;
 
 /// Every argument with an example of its use, in the order of the documentation.
-const ARGUMENTS: [(&str, &str); 15] = [
+const ARGUMENTS: [(&str, &str); 16] = [
     ("ttl", "ttl = 300"),
     ("ttl_with", "ttl_with = |user: &User| user.lifetime()"),
     ("key", "key = \"user:{id}\""),
@@ -19,6 +19,7 @@ const ARGUMENTS: [(&str, &str); 15] = [
     ("stale_while_revalidate", "stale_while_revalidate = \"1m\""),
     ("stale_if_error", "stale_if_error = \"1h\""),
     ("near", "near = \"5s\""),
+    ("each", "each(id in ids)"),
     ("cache_if", "cache_if = |user: &User| user.active"),
     ("bypass_if", "bypass_if = preview"),
     ("codec", "codec = Json"),
@@ -38,6 +39,7 @@ pub(crate) struct CachedArgs {
     pub stale_while_revalidate: Option<Setting<Duration>>,
     pub stale_if_error: Option<Setting<Duration>>,
     pub near: Option<Setting<Option<Duration>>>,
+    pub each: Option<Each>,
     pub cache_if: Option<Setting<Expr>>,
     pub bypass_if: Option<Setting<Expr>>,
     pub codec: Option<Setting<Type>>,
@@ -54,6 +56,13 @@ pub(crate) struct CachedArgs {
 pub(crate) struct Setting<T> {
     pub name: Ident,
     pub value: T,
+}
+
+/// `each(id in ids)`
+#[derive(Clone)]
+pub(crate) struct Each {
+    pub id: Ident,
+    pub ids: Ident,
 }
 
 /// How the entry function is called.
@@ -110,6 +119,7 @@ impl CachedArgs {
             "stale_while_revalidate" => self.stale_while_revalidate = Some(argument.duration()?),
             "stale_if_error" => self.stale_if_error = Some(argument.duration()?),
             "near" => self.near = Some(argument.flag_or_duration()?),
+            "each" => self.each = Some(argument.each()?),
             "cache_if" => self.cache_if = Some(argument.setting()?),
             "bypass_if" => self.bypass_if = Some(argument.setting()?),
             "codec" => self.codec = Some(argument.setting()?),
@@ -233,6 +243,26 @@ impl Argument<'_> {
             let literal = literal_string(&value).cloned();
             literal.ok_or_else(|| syn::Error::new_spanned(value, "not a string literal"))
         })
+    }
+
+    /// `(id in ids)`
+    fn each(&self) -> syn::Result<Each> {
+        let wrong =
+            || self.wrong("takes a name for one id and the parameter that holds all of them");
+        if !self.input.peek(syn::token::Paren) {
+            return Err(wrong());
+        }
+        let each: Group = self.input.parse()?;
+        let parser = |input: ParseStream<'_>| {
+            let id = input.parse()?;
+            input.parse::<Token![in]>()?;
+            let ids = input.parse()?;
+            Ok(Each { id, ids })
+        };
+        let each_span = each.span();
+        parser
+            .parse2(each.stream())
+            .map_err(|_| syn::Error::new(each_span, wrong()))
     }
 
     /// What stands in parentheses, separated by commas.

@@ -143,7 +143,7 @@ impl Argument {
 }
 
 /// The path, all of it where one error about it is to be shown.
-fn located_at(path: &TokenStream, span: Span) -> TokenStream {
+pub(crate) fn located_at(path: &TokenStream, span: Span) -> TokenStream {
     let located = |mut token: TokenTree| {
         token.set_span(token.span().located_at(span));
         token
@@ -210,7 +210,7 @@ fn is_static(lifetime: Option<&Lifetime>) -> bool {
 }
 
 /// Whether the body may use the variable: by a like-named token, or by text that may capture it.
-fn mentions(body: TokenStream, name: &str) -> bool {
+pub(crate) fn mentions(body: TokenStream, name: &str) -> bool {
     body.into_iter().any(|token| match token {
         TokenTree::Ident(word) => word.unraw() == name,
         TokenTree::Group(group) => mentions(group.stream(), name),

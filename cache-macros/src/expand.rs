@@ -7,7 +7,8 @@ use syn::spanned::Spanned;
 use syn::{Expr, ExprPath, GenericParam, PathArguments, ReceiverKind, Type};
 
 use crate::args::{CachedArgs, Setting};
-use crate::background;
+use crate::background::{self, Background};
+use crate::batch::Batch;
 use crate::body;
 use crate::diagnostics::Errors;
 use crate::duration::Duration;
@@ -27,7 +28,10 @@ pub(crate) fn cached(
         Some(function) => function,
         None => return errors.to_compile_errors().into_iter().chain(item).collect(),
     };
-    match (Cached::new(args, &function, &errors), &function.body) {
+    match (
+        Cached::new(args, &function, runtime, &errors),
+        &function.body,
+    ) {
         (Ok(cached), Some(body)) => {
             let expansion = Expansion {
                 cached: &cached,
@@ -82,8 +86,83 @@ impl Expansion<'_> {
             ..
         } = self.function;
         let inner_attrs = &body.inner_attrs;
-        let output = &self.cached.output;
+        let (signature, contents) = match (&self.cached.batch, &self.cached.background) {
+            (Some(batch), _) => (
+                background::signature(self.function),
+                self.batch(batch, body),
+            ),
+            (None, Some(background)) => (
+                background::signature(self.function),
+                self.refreshed(background),
+            ),
+            (None, None) => (signature.clone(), self.loaded(body)),
+        };
+        let site = self.site();
+        let contents = quote_spanned!(Span::mixed_site()=> #site #contents);
+        quote! { #(#attrs)* #vis #signature { #inner_attrs #contents } }
+    }
+
+    /// The call with a load that its caller runs.
+    fn loaded(&self, body: &Body) -> TokenStream {
         let span = Span::mixed_site();
+        let future = body::future(&body.block, &self.cached.output, None);
+        self.call(quote_spanned!(span=> plan.get_or_load(#future)), span)
+    }
+
+    /// The call with a load that may be run in the background.
+    fn refreshed(&self, background: &Background) -> TokenStream {
+        let output = &self.cached.output;
+        let load = background.load(output, self.runtime);
+        // At the return type, where one that is not `Send` is reported.
+        let at = generated_at(output.span());
+        self.call(quote_spanned!(at=> plan.get_or_refresh(#load)), at)
+    }
+
+    fn call(&self, call: TokenStream, at: Span) -> TokenStream {
+        let hit = quote_spanned!(at=> hit);
+        let plan = self.plan(&hit, |plan| plan);
+        let call = match &self.cached.near {
+            // A near hit does not carry what it does not need.
+            Some(_) => quote_spanned!(at=> __cache::apart(#call).await),
+            None => quote_spanned!(at=> #call.await),
+        };
+        // A statement of its own: what the user's expressions borrow or lock ends with it.
+        quote_spanned! {Span::mixed_site()=>
+            let plan = #plan;
+            #call
+        }
+    }
+
+    /// The call for many ids, each of which has a plan.
+    fn batch(&self, batch: &Batch, body: &Body) -> TokenStream {
+        let span = Span::mixed_site();
+        let output = self.function.output();
+        let Batch { id, ids, .. } = batch;
+        let ids = &ids.ident;
+        let of = match batch.or_none {
+            true => quote_spanned!(span=> or_none),
+            false => quote_spanned!(span=> of),
+        };
+        let hit = quote_spanned!(span=> __cache::Each::Near(hit));
+        let plan = self.plan(
+            &hit,
+            |plan| quote_spanned!(span=> __cache::Each::Ask(#plan)),
+        );
+        let origin = batch.origin(body, &output);
+        // At the return type, where one that is none of a batch is reported.
+        let at = generated_at(output.span());
+        quote_spanned! {at=>
+            __cache::Batch::<#output, _>::#of(#ids)
+                .each(|#id| #plan)
+                .get_or_load(#origin)
+                .await
+        }
+    }
+
+    /// The plan; a copy in the process is returned from where it stands, as `hit`.
+    fn plan(&self, hit: &TokenStream, asked: impl Fn(TokenStream) -> TokenStream) -> TokenStream {
+        let span = Span::mixed_site();
+        let output = &self.cached.output;
         let bypass = setting("bypass", self.cached.bypass_if.as_ref());
         let share_errors = self.cached.shares_errors.then(
             || quote_spanned!(span=> .share_errors(__cache::Errors::<#output>::new().sharing())),
@@ -93,49 +172,22 @@ impl Expansion<'_> {
             let content = self.cached.stale_if_error.is_some();
             checked(policy, refreshes, content).unwrap_or_else(|| by_reference(policy))
         });
-        let near = self.cached.near.as_ref().map(near);
         let address = self.address(output.to_token_stream());
-        let address = quote!(#address #bypass);
         let rules = self.rules();
         let rules = quote!(#rules #policy #share_errors);
-        let plan = match &near {
+        match self.cached.near.as_ref().map(near) {
             // Without a future: a copy in the process is there at once.
-            Some(near) => quote_spanned! {span=>
-                match #address #near {
-                    __cache::Near::Hit(hit) => return hit,
-                    __cache::Near::Miss(at) => at #rules,
+            Some(near) => {
+                let asked = asked(quote_spanned!(span=> at #rules));
+                quote_spanned! {span=>
+                    match #address #bypass #near {
+                        __cache::Near::Hit(hit) => return #hit,
+                        __cache::Near::Miss(at) => #asked,
+                    }
                 }
-            },
-            None => quote!(#address #rules),
-        };
-        let awaited = |call: TokenStream, at| match &near {
-            // A near hit does not carry what it does not need.
-            Some(_) => quote_spanned!(at=> __cache::apart(#call).await),
-            None => quote_spanned!(at=> #call.await),
-        };
-        let (signature, call) = match &self.cached.background {
-            Some(background) => {
-                let load = background.load(output, self.runtime);
-                let signature = background::signature(self.function);
-                // At the return type, where one that is not `Send` is reported.
-                let at = generated_at(output.span());
-                let call = awaited(quote_spanned!(at=> plan.get_or_refresh(#load)), at);
-                (signature, call)
             }
-            None => {
-                let future = body::future(&body.block, output, None);
-                let call = awaited(quote_spanned!(span=> plan.get_or_load(#future)), span);
-                (signature.clone(), call)
-            }
-        };
-        let site = self.site();
-        // A statement of its own: what the user's expressions borrow or lock ends with it.
-        let contents = quote_spanned! {span=>
-            #site
-            let plan = #plan;
-            #call
-        };
-        quote! { #(#attrs)* #vis #signature { #inner_attrs #contents } }
+            None => asked(quote!(#address #bypass #rules)),
+        }
     }
 
     /// What the plan names. The body sees these names, hence the underscores.
@@ -195,7 +247,7 @@ impl Expansion<'_> {
             Key::Default(arguments) => arguments,
         };
         let generics = self.type_parameters();
-        let parameters = &self.function.signature.generics.params;
+        let parameters = &self.one().signature.generics.params;
         let constants = parameters.iter().filter_map(|parameter| match parameter {
             GenericParam::Const(parameter) => Some(&parameter.ident),
             GenericParam::Lifetime(_) | GenericParam::Type(_) => None,
@@ -220,12 +272,12 @@ impl Expansion<'_> {
     fn borrowed(&self, argument: &Ident) -> TokenStream {
         let span = generated_at(argument.span());
         let mutability = if argument == "self" {
-            match self.function.receiver().map(|receiver| &receiver.kind) {
+            match self.one().receiver().map(|receiver| &receiver.kind) {
                 Some(ReceiverKind::Reference(_, _, mutability)) => Some(mutability),
                 _ => None,
             }
         } else {
-            match self.function.declared_as(argument) {
+            match self.one().declared_as(argument) {
                 Some(Type::Reference(reference)) => Some(&reference.mutability),
                 _ => None,
             }
@@ -240,13 +292,13 @@ impl Expansion<'_> {
     /// The function's own type parameters as text. (Those of the `impl` are in the name of the marker closure.)
     fn type_parameters(&self) -> TokenStream {
         let span = Span::mixed_site();
-        let signature = &self.function.signature;
+        let signature = &self.one().signature;
         // Behind pointers, because they may be unsized.
         let named: Vec<_> = signature::type_parameters(signature)
             .map(|name| quote_spanned!(span=> *const #name))
             .collect();
         let opaque: Vec<_> = self
-            .function
+            .one()
             .parameters
             .iter()
             .filter(|parameter| signature::mentions(parameter.declared.ty.to_token_stream(), "impl"))
@@ -264,14 +316,27 @@ impl Expansion<'_> {
 
     /// The sibling that reaches the stored value without calling the function.
     fn entry(&self, entry: &Entry) -> TokenStream {
-        let signature = entry::signature(entry, self.function, self.runtime);
+        let signature = entry::signature(entry, self.one(), self.runtime);
+        let id = self.cached.batch.as_ref().map(|batch| {
+            let id = &batch.id;
+            // As the batch knows it.
+            quote_spanned!(generated_at(id.span())=> let #id = &#id;)
+        });
         let output = entry::owned_lifetimes(self.cached.output.to_token_stream());
         let policy = self.cached.policy.as_ref().map(by_reference);
         let address = self.address(output);
         let rules = self.rules();
         let end = quote_spanned!(Span::mixed_site()=> .entry());
         let site = self.site();
-        quote!(#signature { #site #address #rules #policy #end })
+        quote!(#signature { #site #id #address #rules #policy #end })
+    }
+
+    /// The function of one id if this is one of many, otherwise the function itself.
+    fn one(&self) -> &Function {
+        self.cached
+            .batch
+            .as_ref()
+            .map_or(self.function, |batch| &batch.one)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod args;
 mod background;
+mod batch;
 mod body;
 mod diagnostics;
 mod duration;

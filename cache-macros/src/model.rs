@@ -10,12 +10,15 @@ use syn::{
 
 use crate::args::{CachedArgs, EntryName, Setting};
 use crate::background::Background;
+use crate::batch::Batch;
 use crate::diagnostics::{self, Errors};
 use crate::duration::Duration;
 use crate::signature::{self, Function, Parameter};
 use crate::template::{self, Template};
 
 pub(crate) struct Cached {
+    /// What is cached is what one id comes to.
+    pub batch: Option<Batch>,
     pub output: Type,
     pub key: Key,
     pub tags: Vec<Template>,
@@ -58,12 +61,25 @@ impl Cached {
     pub(crate) fn new(
         args: CachedArgs,
         function: &Function,
+        runtime: &TokenStream,
         errors: &Errors,
     ) -> Result<Self, Option<Entry>> {
         let before = errors.len();
         function.check("cached", errors);
         check_output(function, errors);
         let signature_is_sound = errors.len() == before;
+        let batch = match &args.each {
+            Some(each) => {
+                let batch = Batch::new(&args, each, function, runtime, errors);
+                Some(batch.ok_or(None)?)
+            }
+            None => None,
+        };
+        let background = args
+            .stale_while_revalidate
+            .as_ref()
+            .and_then(|_| Background::new(function, errors));
+        let function = batch.as_ref().map_or(function, |batch| &batch.one);
         let key = key(&args, function, errors);
         let tags = tags(&args, function, errors);
         let ttl = ttl(&args, errors);
@@ -71,14 +87,11 @@ impl Cached {
         let entry = key
             .as_ref()
             .and_then(|key| Entry::new(&args, key, &tags, function));
-        let background = args
-            .stale_while_revalidate
-            .as_ref()
-            .and_then(|_| Background::new(function, errors));
         match (key, ttl) {
             (Some(key), Some(ttl)) if errors.len() == 0 => Ok(Self {
                 shares_errors: !borrows_or_is_generic(&output, &function.signature),
                 output,
+                batch,
                 key,
                 tags,
                 ttl,
@@ -178,6 +191,10 @@ fn ttl(args: &CachedArgs, errors: &Errors) -> Option<Ttl> {
 }
 
 fn key(args: &CachedArgs, function: &Function, errors: &Errors) -> Option<Key> {
+    if args.is_broken("each") {
+        // What an id is called is not known.
+        return None;
+    }
     check_skips(args, function, errors);
     let Some(literal) = &args.key else {
         // Nothing is known about a key that could not be read.

@@ -1,4 +1,4 @@
-//! What concerns one call wraps the call: [`outcome`], [`refresh`], [`uncached`].
+//! What concerns one call wraps the call: [`outcome`], [`outcomes`], [`refresh`], [`uncached`].
 //!
 //! A wrapper leaves a [`Control`] in reach of the thread while it polls what it wraps; the first
 //! annotated call inside picks it up. So the wrappers need no generated code, and nest.
@@ -11,16 +11,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, ready};
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 
 use crate::key::Key;
-use crate::observe::{Event, Outcome};
+use crate::observe::{Event, Outcome, Outcomes};
 
 /// The call's value together with how it was served.
 ///
 /// Acts on the first annotated call inside `call`, in the same task: a call behind
-/// `tokio::spawn` is not seen. If none runs, the outcome is [`Outcome::NotCalled`].
+/// `tokio::spawn` is not seen. If none runs, the outcome is [`Outcome::NotCalled`]; of a batch it is
+/// that of the id that was served last.
 /// Cancellation: as `call` itself.
 ///
 /// ```
@@ -39,6 +42,35 @@ use crate::observe::{Event, Outcome};
 pub fn outcome<F: Future>(call: F) -> impl Future<Output = (F::Output, Outcome)> {
     Wrapped::new(call, Mode::Cached, |output, control| {
         (output, control.outcome())
+    })
+}
+
+/// The value of a batch together with how each id was served, by the key of its entry.
+///
+/// Acts on the first annotated call inside `call`, in the same task; of a function for one id the
+/// outcomes are one. Ids that differ and share a key share an outcome. Cancellation: as `call` itself.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use cache_runtime::{Cache, Outcome, cached, outcomes};
+///
+/// #[cached(ttl = 300, key = "square:{n}", each(n in numbers))]
+/// async fn squares(numbers: &[u64]) -> HashMap<u64, u64> {
+///     numbers.iter().map(|n| (*n, n * n)).collect()
+/// }
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// # Cache::memory().scope(async {
+/// squares(&[7]).await;
+/// let (values, how) = outcomes(squares(&[7, 8])).await;
+/// assert_eq!((values[&7], values[&8]), (49, 64));
+/// assert_eq!(how.of(squares_entry(7).key()), Some(Outcome::Hit));
+/// assert_eq!(how.of(squares_entry(8).key()), Some(Outcome::Loaded));
+/// assert_eq!(how.count(Outcome::Hit), 1);
+/// # }).await }
+/// ```
+pub fn outcomes<F: Future>(call: F) -> impl Future<Output = (F::Output, Outcomes)> {
+    Wrapped::new(call, Mode::Cached, |output, control| {
+        (output, control.outcomes())
     })
 }
 
@@ -90,8 +122,7 @@ pub fn uncached<F: Future>(call: F) -> impl Future<Output = F::Output> {
 /// The call's value together with its events, in their order.
 pub fn events<F: Future>(call: F) -> impl Future<Output = (F::Output, Vec<Event>)> {
     Wrapped::new(call, Mode::Cached, |output, control| {
-        let events = control.0.events.lock().clone();
-        (output, events)
+        (output, control.events())
     })
 }
 
@@ -147,9 +178,16 @@ pub(crate) struct Control(Arc<Inner>);
 struct Inner {
     mode: Mode,
     taken: AtomicBool,
-    events: Mutex<Vec<Event>>,
+    events: Mutex<Vec<Told>>,
     // The wrapper around this wrapper.
     outer: Option<Control>,
+}
+
+/// An event of the call for a key, if the call has one.
+#[derive(Debug, Clone)]
+struct Told {
+    key: Option<Key>,
+    event: Event,
 }
 
 impl Control {
@@ -191,19 +229,53 @@ impl Control {
         self.0.mode
     }
 
-    pub(crate) fn record(&self, event: Event) {
-        self.0.events.lock().push(event);
+    /// Makes one of several calls that are made together: each has a control of its own to pick up,
+    /// which passes on what it learns.
+    pub(crate) fn part<T>(whole: Option<&Self>, begin: impl FnOnce() -> T) -> T {
+        let part = whole.map(|whole| {
+            Self(Arc::new(Inner {
+                mode: whole.0.mode,
+                taken: AtomicBool::new(false),
+                events: Mutex::default(),
+                outer: Some(whole.clone()),
+            }))
+        });
+        let _restore = Restore::new(&CONTROL, part);
+        begin()
+    }
+
+    pub(crate) fn record(&self, key: Option<&Key>, event: Event) {
+        let told = Told {
+            key: key.cloned(),
+            event,
+        };
         if let Some(outer) = &self.0.outer {
-            outer.record(event);
+            outer.record(key, event);
         }
+        self.0.events.lock().push(told);
+    }
+
+    fn events(&self) -> Vec<Event> {
+        let told = self.0.events.lock();
+        told.iter().map(|told| told.event).collect()
     }
 
     fn outcome(&self) -> Outcome {
-        let events = self.0.events.lock();
-        match events.last() {
-            Some(Event::Ended(outcome)) => *outcome,
+        match self.0.events.lock().last().map(|told| told.event) {
+            Some(Event::Ended(outcome)) => outcome,
             _ => Outcome::NotCalled,
         }
+    }
+
+    fn outcomes(&self) -> Outcomes {
+        let told = self.0.events.lock();
+        let ended = told
+            .iter()
+            .filter_map(|told| match (&told.key, told.event) {
+                (Some(key), Event::Ended(outcome)) => Some((key.clone(), outcome)),
+                _ => None,
+            });
+        Outcomes::new(ended.collect())
     }
 }
 
@@ -218,7 +290,8 @@ pub(crate) struct CacheId(pub(crate) usize);
 #[derive(Debug)]
 struct Loaded {
     cache: CacheId,
-    key: Key,
+    /// In order.
+    keys: Vec<Key>,
     outer: Option<Loading>,
 }
 
@@ -227,7 +300,7 @@ impl Loading {
     pub(crate) fn new(cache: CacheId, key: Key) -> Self {
         Self(Arc::new(Loaded {
             cache,
-            key,
+            keys: vec![key],
             outer: LOADING.with_borrow(|outer| outer.clone()),
         }))
     }
@@ -237,7 +310,7 @@ impl Loading {
         LOADING.with_borrow(|innermost| {
             let mut at = innermost.as_ref();
             while let Some(Loading(loading)) = at {
-                if loading.key == *key && loading.cache == cache {
+                if loading.cache == cache && loading.keys.binary_search(key).is_ok() {
                     return true;
                 }
                 at = loading.outer.as_ref();
@@ -271,6 +344,22 @@ impl fmt::Debug for Run {
 }
 
 impl Run {
+    /// One run for several keys of one cache; none if there are none.
+    pub(crate) fn together(runs: Vec<Self>) -> Option<Self> {
+        let Loading(first) = &runs.first()?.loading;
+        let (cache, outer) = (first.cache, first.outer.clone());
+        let mut keys = Vec::with_capacity(runs.len());
+        let mut upkeep = FuturesUnordered::new();
+        for run in runs {
+            keys.extend(run.loading.0.keys.iter().cloned());
+            upkeep.extend(run.upkeep);
+        }
+        keys.sort_unstable();
+        let loading = Loading(Arc::new(Loaded { cache, keys, outer }));
+        let all: Upkeep = Box::pin(async move { while upkeep.next().await.is_some() {} });
+        Some(loading.run(Some(all)))
+    }
+
     /// Runs the origin to its end.
     pub(crate) async fn of<R>(
         mut self,

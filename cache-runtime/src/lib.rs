@@ -64,7 +64,7 @@
 //!   store), and `observe` (outcomes and counters).
 //! * `store` (Redis, or this process's memory).
 //!
-//! [`Cache`] ties them together.
+//! [`Cache`] ties them together. `warm_up` calls annotated functions and needs none of it.
 
 mod boxed;
 mod broken;
@@ -91,11 +91,12 @@ mod site;
 mod spot;
 mod store;
 mod sync;
+mod warm_up;
 
 pub use cache::{AlreadyInstalled, Builder, Cache};
 
 pub use cache_macros::{cached, invalidates, updates};
-pub use call::{outcome, refresh, uncached};
+pub use call::{outcome, outcomes, refresh, uncached};
 
 #[cfg(feature = "bincode")]
 pub use codec::Bincode;
@@ -105,9 +106,10 @@ pub use error::{CacheError, ConfigError, StoreError, StoreErrorKind};
 #[doc(hidden)]
 pub use key::{Key, KeyBuilder};
 pub use key::{KeyError, Secret};
-pub use observe::{Bypass, FunctionStats, NotStored, Outcome, Stats};
+pub use observe::{Bypass, FunctionStats, NotStored, Outcome, Outcomes, Stats};
 pub use policy::{Policy, SingleFlight};
 pub use rules::CacheValue;
+pub use warm_up::{GaveUp, Progress, WarmUp, warm_up};
 
 #[doc(hidden)]
 pub mod __private {

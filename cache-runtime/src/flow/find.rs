@@ -145,6 +145,7 @@ impl Flow {
                 has_old: self.old.is_some() || self.detached,
             };
             let since = Since::Stored(Moment::now());
+            self.begin_step();
             self.asked = true;
             self.stage = Stage::Load;
             match Leased::acquire(engine, &mut self.budget, place, &request).await {

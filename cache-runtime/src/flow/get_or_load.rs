@@ -7,10 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::company::Turn;
 use super::leased::Leased;
 use super::nearby::Nearby;
 use super::sight::Seen;
-use super::{Budget, Engine};
+use super::{Budget, Company, Engine};
 use crate::boxed::Boxed;
 use crate::call::{Control, Loading, Mode, Run};
 use crate::lease::Token;
@@ -98,6 +99,10 @@ pub(crate) struct Flow {
     pub(super) handed_out: Option<HandedOut>,
     // If a copy of what is found may be kept.
     pub(super) filling: Option<Filling>,
+    // If it is one of a batch.
+    pub(super) company: Option<Company>,
+    // Held from before it may load.
+    pub(super) turn: Option<Turn>,
 }
 
 #[derive(Debug)]
@@ -159,7 +164,17 @@ impl Flow {
             detached: false,
             handed_out: None,
             filling: None,
+            company: None,
+            turn: None,
             call,
+        }
+    }
+
+    /// As one of several calls that are made together.
+    pub(crate) fn in_company(call: Arc<Call>, company: &Company) -> Self {
+        Self {
+            company: Some(company.clone()),
+            ..Self::new(call)
         }
     }
 
@@ -190,6 +205,7 @@ impl Flow {
                         }
                         Mode::Cached => Stage::LookUp,
                         Mode::Refresh => {
+                            self.take_turn().await;
                             self.lead = Some(engine.flights.replace(place));
                             Stage::Acquire { force: true }
                         }
@@ -206,9 +222,13 @@ impl Flow {
                     return self.hand_out(found);
                 }
                 Stage::Join => {
+                    self.take_turn().await;
                     self.stage = match engine.flights.join(place, &self.caller()) {
                         Role::Lead(lead) => self.leads(lead),
-                        Role::Wait(flight) => Stage::Wait(flight),
+                        Role::Wait(flight) => {
+                            self.turn = None;
+                            Stage::Wait(flight)
+                        }
                     };
                 }
                 Stage::Wait(flight) => {
@@ -273,12 +293,14 @@ impl Flow {
                     self.lead = Some(engine.flights.alone(place));
                 }
                 Stage::Acquire { force } => {
+                    self.take_turn().await;
                     let acquired = self.acquire(engine, place, force);
                     if let Some(step) = acquired.await {
                         return step;
                     }
                 }
                 Stage::Watch(token) => {
+                    self.turn = None;
                     self.record(Event::Waited);
                     let watched = self.watch(engine, place, token);
                     if let Some(step) = watched.await {
@@ -294,6 +316,20 @@ impl Flow {
                     Some(lead) => return Step::Load(self.start(engine, place.key.clone(), lead)),
                 },
             }
+        }
+    }
+
+    /// One of a batch waits until there are few enough that load.
+    async fn take_turn(&mut self) {
+        if let (Some(company), None) = (&self.company, &self.turn) {
+            self.turn = Some(company.turn().await);
+        }
+    }
+
+    /// Each step of a batch takes its time, which many ids share.
+    pub(super) fn begin_step(&mut self) {
+        if self.company.is_some() {
+            self.budget = Budget::new(self.call.policy.timeout);
         }
     }
 

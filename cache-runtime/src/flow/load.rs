@@ -84,6 +84,7 @@ impl Flow {
             let Some(lead) = self.lead.take() else {
                 return;
             };
+            self.begin_step();
             let outcome = match self.fill(&lead, verdict).await {
                 Ok(()) => {
                     self.record(Event::Filled);
@@ -169,6 +170,7 @@ impl Flow {
             if let Some(lead) = self.lead.take() {
                 lead.land(Landing::Failed(error));
             }
+            self.begin_step();
             if let Some(leased) = self.leased.take() {
                 let retry = Release::Ended(self.call.policy.retry);
                 leased.end(&mut self.budget, retry).await;
@@ -226,7 +228,7 @@ impl Flow {
     pub(super) fn record(&self, event: Event) {
         self.stats().count(event);
         if let Some(control) = &self.control {
-            control.record(event);
+            control.record(self.call.at.as_ref().ok().map(|place| &place.key), event);
         }
     }
 }

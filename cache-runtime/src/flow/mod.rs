@@ -5,6 +5,7 @@
 //! origin. [`engine`] is what all calls of one cache share.
 
 mod budget;
+mod company;
 mod early;
 mod engine;
 mod find;
@@ -17,6 +18,7 @@ mod sight;
 mod wait;
 
 pub(crate) use budget::Budget;
+pub(crate) use company::Company;
 pub(crate) use engine::{Engine, Target};
 pub(crate) use get_or_load::{Call, Flow, Step};
 pub(crate) use leased::{Held, Leased};

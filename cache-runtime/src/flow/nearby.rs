@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::get_or_load::Flow;
 use super::{Call, Engine};
 use crate::call::Control;
-use crate::key::KeyBuilder;
+use crate::key::{Draft, KeyBuilder};
 use crate::near::NearRule;
 use crate::observe::{Event, Outcome};
 use crate::place::Place;
@@ -56,13 +56,14 @@ impl Flow {
 
 impl Engine {
     /// A call was served by a copy in this process; `wrapped` if a wrapper wants to know.
-    pub(crate) fn served_nearby(&self, site: &Site, scope: &str, key: &str, wrapped: bool) {
+    pub(crate) fn served_nearby(&self, site: &Site, scope: &str, key: &Draft, wrapped: bool) {
         let event = Event::Ended(Outcome::Near);
         let stats = self.stats.of(site, scope);
         stats.count(event);
         if wrapped && let Some(control) = Control::take() {
-            control.record(event);
+            control.record(Some(&key.to_key()), event);
         }
+        let key = key.as_str();
         tracing::debug!(target: "cache", function = stats.name(), key, outcome = %Outcome::Near);
     }
 }

@@ -12,9 +12,9 @@ use tokio::runtime::Handle;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Engine;
 use super::get_or_load::{Flow, HandedOut, Stage, Step};
 use super::sight::Sight;
+use super::{Company, Engine};
 use crate::boxed::Boxed;
 use crate::error::StoreErrorKind;
 use crate::lease::Token;
@@ -42,7 +42,9 @@ impl Flow {
         &'a mut self,
         flight: &'a Waiter,
     ) -> Boxed<'a, Result<Option<Landing>, Elapsed>> {
+        let waiting = self.company.as_ref().map(Company::wait);
         Box::pin(async move {
+            let _waiting = waiting;
             if Handle::try_current().is_err() {
                 // Without timers nobody could stop waiting.
                 return Ok(Some(Landing::Nothing));
@@ -96,7 +98,9 @@ impl Flow {
         place: &'a Place,
         mut token: Token,
     ) -> Boxed<'a, Option<Step>> {
+        let waiting = self.company.as_ref().map(Company::wait);
         Box::pin(async move {
+            let _waiting = waiting;
             if let Some(lead) = &self.lead {
                 lead.delay();
             }

@@ -96,7 +96,7 @@ impl KeyBuilder {
     /// If the `Serialize`, `Display` or `Debug` implementation of an argument failed: there is
     /// no key for this call.
     pub fn finish(self) -> Result<Key, KeyError> {
-        Ok(self.draft()?.into_key())
+        Ok(self.draft()?.to_key())
     }
 
     /// The text of the key, still at the desk: to look at, without an allocation.
@@ -129,7 +129,7 @@ impl Draft {
         &self.text
     }
 
-    pub(crate) fn into_key(self) -> Key {
+    pub(crate) fn to_key(&self) -> Key {
         Key(Arc::from(self.as_str()))
     }
 }

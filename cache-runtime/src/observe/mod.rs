@@ -3,10 +3,12 @@
 
 mod event;
 mod outcome;
+mod outcomes;
 mod stats;
 
 pub use event::{Event, Miss};
 pub use outcome::{Bypass, NotStored, Outcome};
+pub use outcomes::Outcomes;
 pub use stats::{FunctionStats, Stats};
 
 pub(crate) use stats::{Advice, SiteStats, StatsTable};

@@ -124,7 +124,7 @@ impl<'c, S: Returns> Address<'c, S> {
                     .all(|(own, tag)| matches!(own, Ok(own) if own == tag))
         };
         let value = near.get(key.as_str(), right, rule)?;
-        engine.served_nearby(self.site, self.scope, key.as_str(), wanted.is_some());
+        engine.served_nearby(self.site, self.scope, key, wanted.is_some());
         Some(value)
     }
 
@@ -186,7 +186,7 @@ impl Addressed {
             let key = KeyBuilder::new(&self.engine.namespace);
             key.text(&self.site.path(self.scope)).draft()
         });
-        let key = key.map(Draft::into_key);
+        let key = key.map(|draft| draft.to_key());
         let tags = match self.tags.is_empty() {
             true => Ok(Arc::default()),
             false => self.tags.drain(..).collect(),

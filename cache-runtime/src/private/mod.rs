@@ -63,7 +63,10 @@
 use std::pin::Pin;
 
 mod address;
+mod again;
 mod argument;
+mod batch;
+mod batched;
 mod checked;
 mod drive;
 mod fill;
@@ -73,7 +76,10 @@ mod probe;
 mod write;
 
 pub use address::{Address, KeyPlan, Near};
+pub use again::{Again, again};
 pub use argument::{Arg, KeyArgument};
+pub use batch::{Asked, Batch, Each};
+pub use batched::{Batched, ById, Id, Kept, One, OneOrNone, OrNone, Present, ToId};
 pub use checked::checked;
 pub use fill::{Displayed, Fill, Fills, fill};
 pub use owned::{Keepable, Own, OwnReference, OwnUnkeepable, OwnValue, Owned, Value};

@@ -14,6 +14,7 @@ use crate::flow::{Call, Flow, Step};
 use crate::observe::{Advice, Bypass};
 use crate::policy::Policy;
 use crate::rules::{Rules, decode_any};
+use crate::single_flight::SharedError;
 
 /// What one attribute says about one call, built in the order the macro writes it.
 #[must_use]
@@ -127,15 +128,24 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         impl Future<Output = S::Out> + use<S, C>,
     > {
         Steps {
-            typed: Typed {
-                rules: self.rules,
-                sharing: self.sharing,
-                codec: PhantomData,
-            },
+            typed: self.typed(),
             decide: Typed::decide,
             finish: Typed::finish,
             detach: |_, _, _| {},
         }
+    }
+
+    fn typed(&self) -> Typed<S, C> {
+        Typed {
+            rules: self.rules,
+            sharing: self.sharing,
+            codec: PhantomData,
+        }
+    }
+
+    /// As one of the calls of a batch.
+    pub(super) fn into_call(self) -> (Typed<S, C>, Arc<Call>) {
+        (self.typed(), self.call(false))
     }
 
     /// The entry of this key.
@@ -190,7 +200,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
 }
 
 /// What only the types know of a call.
-struct Typed<S: Returns, C> {
+pub(super) struct Typed<S: Returns, C> {
     rules: Rules<S::Value>,
     sharing: Sharing<S::Out>,
     codec: PhantomData<fn() -> C>,
@@ -210,7 +220,10 @@ impl<S: Returns, C: Codec> Typed<S, C> {
         clippy::manual_async_fn,
         reason = "an `async fn` keeps room for each argument twice"
     )]
-    fn decide(self, mut flow: Box<Flow>) -> impl Future<Output = Decision<S::Out>> + use<S, C> {
+    pub(super) fn decide(
+        self,
+        mut flow: Box<Flow>,
+    ) -> impl Future<Output = Decision<S::Out>> + use<S, C> {
         async move {
             loop {
                 match Outlined::new(flow.next()).await {
@@ -241,28 +254,52 @@ impl<S: Returns, C: Codec> Typed<S, C> {
 
     /// What comes of a load, for its caller.
     #[expect(clippy::manual_async_fn, reason = "as above")]
-    fn finish(self, mut flow: Box<Flow>, out: S::Out) -> impl Future<Output = S::Out> + use<S, C> {
+    fn finish(self, flow: Box<Flow>, out: S::Out) -> impl Future<Output = S::Out> + use<S, C> {
         async move {
             match S::split(out) {
-                Ok(value) => {
-                    let verdict = self.rules.judge::<C>(&value);
-                    flow.loaded(verdict).await;
-                    S::join(value)
-                }
+                Ok(value) => S::join(self.keep(flow, value).await),
                 Err(out) => {
-                    let old = flow.failed((self.sharing.share)(&out)).await;
-                    match old.and_then(|old| C::decode(&old).ok()) {
-                        Some(value) => {
-                            flow.served();
-                            S::join(value)
-                        }
-                        None => {
-                            flow.gave_nothing();
-                            out
-                        }
-                    }
+                    let error = self.share(&out);
+                    self.salvage(flow, error).await.map_or(out, S::join)
                 }
             }
+        }
+    }
+
+    /// Stores and shares what was loaded, and gives it back.
+    #[expect(clippy::manual_async_fn, reason = "as above")]
+    pub(super) fn keep(
+        self,
+        mut flow: Box<Flow>,
+        value: S::Value,
+    ) -> impl Future<Output = S::Value> + use<S, C> {
+        async move {
+            let verdict = self.rules.judge::<C>(&value);
+            flow.loaded(verdict).await;
+            value
+        }
+    }
+
+    /// The error for those who wait for this load, if they can have it.
+    pub(super) fn share(&self, out: &S::Out) -> Option<SharedError> {
+        (self.sharing.share)(out)
+    }
+
+    /// Shares the failure of a load. The old value, if there is one that may be served instead.
+    #[expect(clippy::manual_async_fn, reason = "as above")]
+    pub(super) fn salvage(
+        self,
+        mut flow: Box<Flow>,
+        error: Option<SharedError>,
+    ) -> impl Future<Output = Option<S::Value>> + use<S, C> {
+        async move {
+            let old = flow.failed(error).await;
+            let value = old.and_then(|old| C::decode(&old).ok());
+            match &value {
+                Some(_) => flow.served(),
+                None => flow.gave_nothing(),
+            }
+            value
         }
     }
 
@@ -283,7 +320,7 @@ impl<S: Returns, C: Codec> Typed<S, C> {
         // Judged in one go: neither the value nor the error has to be `Send`.
         let judge = |out| match S::split(out) {
             Ok(value) => Ok(self.rules.judge::<C>(&value)),
-            Err(out) => Err((self.sharing.share)(&out)),
+            Err(out) => Err(self.share(&out)),
         };
         match judge(run.of(origin.as_mut()).await) {
             Ok(verdict) => flow.loaded(verdict).await,

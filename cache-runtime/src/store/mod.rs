@@ -83,6 +83,15 @@ impl Store {
         }
     }
 
+    /// Reads that begin from now on leave together, when this is dropped. In between nothing must
+    /// be awaited.
+    pub(crate) fn company(&self) -> impl Sized + use<'_> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Redis(store) => Some(store.company()),
+        }
+    }
+
     /// The generations of tags, in their order, each kept for at least `kept` from now. A tag
     /// without one gets one. On Redis one script for each, sent together.
     ///

@@ -1,13 +1,14 @@
 //! One process of a fleet, for the tests of leases across processes.
 //!
 //! `worker <url> <key> <callers> <origin ms> <function>` connects to Redis, prints `ready`, and waits
-//! for a line on its input. Then that many callers call an annotated function (`value`, `short_lease`
-//! or `stale`) at once. Printed is, a line each, with times in microseconds since the Unix epoch:
+//! for a line on its input. Then that many callers call an annotated function (`value`, `short_lease`,
+//! `stale` or `batch`) at once. Printed is, a line each, with times in microseconds since the Unix epoch:
 //!
 //! - `calling`: each call has been polled once.
 //! - `load <n> <time>`: the origin starts, for the nth time in the whole fleet; `loaded <n> <time>`:
 //!   it ends. Loads are counted in Redis, by a connection of the origin's own.
 //! - `answer <n> <from> <to>`: a call has returned the value of the nth load; `failed 0 <from> <to>`.
+//!   A batch has returned that many values, and counts a load of each id for itself.
 //! - `done`: every call has returned. It then lives on until it is killed, for loads in the
 //!   background.
 
@@ -17,6 +18,7 @@
     reason = "whoever started it learns what was missing"
 )]
 
+use std::collections::HashMap;
 use std::env;
 use std::future::pending;
 use std::io::stdin;
@@ -26,7 +28,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cache_runtime::{Cache, Policy, cached};
 use redis::aio::MultiplexedConnection;
-use redis::{Client, cmd};
+use redis::{Client, cmd, pipe};
 use tokio::task::{JoinSet, spawn_blocking, yield_now};
 use tokio::time::sleep;
 
@@ -57,6 +59,29 @@ impl Origin {
 
 #[derive(Debug, Clone)]
 struct Failed;
+
+/// Batches are made of these.
+const IDS: u64 = 100;
+const BATCH: u64 = 10;
+
+/// Ids one after another, from anywhere.
+fn ids(caller: usize) -> Vec<u64> {
+    let first = (u64::from(std::process::id()) * 7 + caller as u64 * 3) % IDS;
+    (first..first + BATCH).map(|id| id % IDS).collect()
+}
+
+#[cached(ttl = 600, key = "batch:{id}", skip(origin), policy = POLICY, each(id in ids))]
+async fn batch(origin: &Origin, ids: &[u64]) -> Result<HashMap<u64, u64>, Failed> {
+    let mut loads = pipe();
+    for id in ids {
+        loads.incr(format!("loads:{}:{id}", origin.key), 1);
+    }
+    let mut connection = origin.connection.clone();
+    let counted = loads.query_async(&mut connection).await;
+    let counted: Vec<u64> = counted.map_err(|_| Failed)?;
+    sleep(origin.takes).await;
+    Ok(ids.iter().copied().zip(counted).collect())
+}
 
 #[cached(ttl = 600, key = "value:{key}", skip(origin), policy = POLICY)]
 async fn value(origin: &Arc<Origin>, key: &str) -> Result<u64, Failed> {
@@ -105,7 +130,7 @@ async fn main() {
         .expect("a line");
 
     let mut calls = JoinSet::new();
-    for _ in 0..callers {
+    for caller in 0..callers {
         let (origin, function) = (origin.clone(), function.clone());
         calls.spawn(cache.scope(async move {
             let from = now();
@@ -113,6 +138,10 @@ async fn main() {
                 "value" => value(&origin, &origin.key).await,
                 "short_lease" => short_lease(&origin, &origin.key).await,
                 "stale" => stale(&origin, &origin.key).await,
+                "batch" => {
+                    let found = batch(&origin, &ids(caller)).await;
+                    found.map(|found| found.len() as u64)
+                }
                 unknown => panic!("there is no function {unknown}"),
             };
             let to = now();

@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::atomic::Ordering::Relaxed,
     task::{Context, Poll},
     time::Duration,
 };
@@ -21,10 +22,13 @@ use crate::boxed::Boxed;
 /// deadline has passed; one dropped sooner says something about its caller.
 const CUT_OFF: Duration = Duration::from_millis(50);
 
-/// Watches over one call: dropped unfinished after [`CUT_OFF`], it counts as a failure.
+/// Watches over one call: dropped unfinished after [`CUT_OFF`], it counts as a failure, unless others
+/// were answered meanwhile: then it was one of too many.
 pub(super) struct Call<'a> {
     shared: &'a Shared,
     started: Instant,
+    /// How many had been answered when it started.
+    answered: u64,
     finished: bool,
 }
 
@@ -33,6 +37,7 @@ impl<'a> Call<'a> {
         Self {
             shared,
             started: Instant::now(),
+            answered: shared.answered.load(Relaxed),
             finished: false,
         }
     }
@@ -44,7 +49,8 @@ impl<'a> Call<'a> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        if !self.finished && is_overdue(self.started, None) {
+        let alone = self.answered == self.shared.answered.load(Relaxed);
+        if !self.finished && alone && is_overdue(self.started, None) {
             self.shared.unanswered();
         }
     }

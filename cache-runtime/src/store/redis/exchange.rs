@@ -1,6 +1,7 @@
 //! Commands over the client library's connection, and what becomes of their replies.
 
 use std::iter;
+use std::sync::atomic::Ordering::Relaxed;
 
 use redis::{Cmd, RedisResult, Value};
 
@@ -54,6 +55,9 @@ impl Shared {
         reply: RedisResult<Value>,
         read: impl FnOnce(Value) -> Result<R, OutOfStep>,
     ) -> Result<R, Failure> {
+        if reply.is_ok() {
+            self.answered.fetch_add(1, Relaxed);
+        }
         let error = match reply {
             Ok(Value::ServerError(error)) => {
                 self.breaker().succeeded();

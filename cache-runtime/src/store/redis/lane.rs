@@ -13,7 +13,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -35,7 +35,7 @@ use super::{
     call::{Call, Waiting},
     clock::Clock,
     keeper::{Event, Keeper},
-    reads::{Reads, Reply, Ticket},
+    reads::{Company, Reads, Reply, Ticket},
     reply::{FromReply, Timed},
     script::Script,
 };
@@ -74,6 +74,8 @@ pub(super) struct Shared {
     pub(super) watchers: Arc<Watchers>,
     /// Those who read on this lane, if it is connected.
     pub(super) reads: Reads,
+    /// How many commands have been answered.
+    pub(super) answered: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -171,6 +173,7 @@ impl Lane {
                 clock,
                 watchers: Arc::default(),
                 reads: Reads::default(),
+                answered: AtomicU64::new(0),
             }),
         }
     }
@@ -283,6 +286,11 @@ impl Lane {
         let reply = self.limited(self.read_watched(&wire, key, tags)).await;
         call.finish();
         reply
+    }
+
+    /// Reads that join from now on leave together, when this is dropped.
+    pub(super) fn company(&self) -> Company<'_> {
+        self.shared.reads.company()
     }
 
     /// How many wait for a change.

@@ -120,6 +120,13 @@ impl RedisStore {
         LookUp::new(self.lane(key), key, tags, deadline)
     }
 
+    /// Reads that begin from now on leave together, when this is dropped. In between nothing must
+    /// be awaited.
+    pub(crate) fn company(&self) -> impl Sized + use<'_> {
+        let lanes = self.inner.lanes.iter();
+        lanes.map(Lane::company).collect::<Vec<_>>()
+    }
+
     /// The generations of tags, each kept for at least `kept` from now; a tag without one gets one:
     /// one script for each, sent together.
     ///

@@ -31,8 +31,8 @@ use super::{
 use crate::key::Key;
 
 /// The most keys in one `MGET`. The server does nothing else meanwhile, and with 2,048 callers more
-/// than 256 gained nothing.
-const MOST_KEYS: usize = 512;
+/// than 256 gained nothing; but a batch of 1,000 ids is to be one command.
+const MOST_KEYS: usize = 1_024;
 
 /// About how many bytes one `MGET` asks for, going by what came before: small values should not
 /// wait for many large ones. Beside readers of 100 KB values, small reads took longer without a
@@ -73,6 +73,8 @@ struct Desk {
     spare: Option<Batch>,
     /// The size of a value, as a moving average.
     typical_bytes: usize,
+    /// How many times somebody who reads many keys has begun and not yet ended to join.
+    companies: usize,
 }
 
 /// The connection that the reads go over.
@@ -139,6 +141,13 @@ pub(super) struct Held<'a> {
     reads: &'a Reads,
     number: u64,
     pen: Option<Pen>,
+}
+
+/// Somebody who reads many keys joins with each of them: until the last has joined, nobody leaves.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Company<'a> {
+    reads: &'a Reads,
 }
 
 /// A caller's right to its reply.
@@ -241,6 +250,9 @@ impl Reads {
             taken: false,
         };
         let alone = batch.reads.len() == 1 && !link.crowd;
+        if desk.companies > 0 {
+            return Some((ticket, None));
+        }
         let idle = desk.sent.is_empty() && desk.full.is_empty();
         if idle
             && (alone || batch.keys >= ENOUGH || since.elapsed() >= OVERDUE)
@@ -259,6 +271,47 @@ impl Reads {
         Some((ticket, None))
     }
 
+    /// Whoever joins from now on leaves with all others who do, when this is dropped. In between
+    /// nothing must be awaited: other callers join as well.
+    pub(super) fn company(&self) -> Company<'_> {
+        self.desk.lock().companies += 1;
+        Company { reads: self }
+    }
+
+    /// A company is complete, and leaves at once if it was the last.
+    fn depart(&self) {
+        let mut desk = self.desk.lock();
+        desk.companies = desk.companies.saturating_sub(1);
+        if desk.companies > 0 || desk.open.keys == 0 && desk.full.is_empty() {
+            return;
+        }
+        desk.close();
+        let Desk {
+            link: Some(link),
+            full,
+            sent,
+            ..
+        } = &mut *desk
+        else {
+            return;
+        };
+        let Some(mut pen) = link.pen.take_if(|pen| pen.is_idle()) else {
+            // Who has the pen has the sender go on.
+            let sender = link.sender.take();
+            drop(desk);
+            sender.into_iter().for_each(Waker::wake);
+            return;
+        };
+        for batch in full.drain(..) {
+            pen.load(&batch);
+            sent.push_back(batch);
+        }
+        let mut held = Held::new(self, link.number, pen);
+        drop(desk);
+        // What the connection does not take at once, the sender writes.
+        let _ = held.write(&mut Context::from_waker(Waker::noop()));
+    }
+
     /// Takes the pen to write all that is to be written; the open batch only `now`, or if nothing
     /// else is under way. The sender is woken when there is something again.
     pub(super) fn turn(&self, number: u64, now: bool, sender: Option<&Waker>) -> Turn<'_> {
@@ -269,6 +322,7 @@ impl Reads {
             full,
             sent,
             spare,
+            companies,
             ..
         } = &mut *desk
         else {
@@ -282,7 +336,7 @@ impl Reads {
             link.sleep(sender);
             return Turn::Nothing;
         };
-        let may = sent.len() < MOST_UNDER_WAY;
+        let may = sent.len() < MOST_UNDER_WAY && *companies == 0;
         let now = now || sent.is_empty() && full.is_empty() && !link.crowd;
         let ripe = (now && may && open.keys > 0)
             .then(|| mem::replace(open, spare.take().unwrap_or_default()));
@@ -458,6 +512,12 @@ impl Drop for Held<'_> {
             let failure = pen.failure();
             self.reads.put_down(self.number, pen, failure);
         }
+    }
+}
+
+impl Drop for Company<'_> {
+    fn drop(&mut self) {
+        self.reads.depart();
     }
 }
 

@@ -1,0 +1,74 @@
+//! [`Company`]: calls that are made together, the ids of a batch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How many ids of a batch are loaded at a time: so many leases are granted, and so many values
+/// stored, well within the time that a step of a call may take.
+const MOST_LOADS: usize = 1_000;
+
+/// What calls know of each other that are made together.
+///
+/// It tells how many of them can do nothing but wait, for somebody else's load or for their turn:
+/// when all others are decided, it is time to load for them.
+#[derive(Debug, Clone)]
+pub(crate) struct Company {
+    waiting: Arc<AtomicUsize>,
+    turns: Arc<Semaphore>,
+}
+
+/// The turn of one of the calls to load.
+#[derive(Debug)]
+pub(super) struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// A wait that does not depend on this call.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    company: Company,
+}
+
+impl Company {
+    pub(crate) fn new() -> Self {
+        Self {
+            waiting: Arc::default(),
+            turns: Arc::new(Semaphore::new(MOST_LOADS)),
+        }
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
+    /// One of the calls waits until this is dropped.
+    pub(super) fn wait(&self) -> Waiting {
+        self.waiting.fetch_add(1, Relaxed);
+        Waiting {
+            company: self.clone(),
+        }
+    }
+
+    /// Waits until one more may load.
+    pub(super) async fn turn(&self) -> Turn {
+        let turns = self.turns.clone();
+        let permit = match turns.try_acquire_owned() {
+            Ok(permit) => Some(permit),
+            Err(_) => {
+                let _waiting = self.wait();
+                // It is never closed.
+                self.turns.clone().acquire_owned().await.ok()
+            }
+        };
+        Turn { _permit: permit }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.company.waiting.fetch_sub(1, Relaxed);
+    }
+}
