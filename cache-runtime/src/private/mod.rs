@@ -1,8 +1,8 @@
 //! The one door for generated code: all that expansions may name. Not public API.
 //!
 //! [`probe`] finds out, by type and not by spelling, what an annotated function returns; [`address`]
-//! is where its value is; [`plan`] carries what else the attribute says and runs the call; [`write`]
-//! is the other two attributes.
+//! is where its value is; [`plan`] carries what else the attribute says and runs the call; [`batch`]
+//! runs the calls of many ids; [`write`] is the other two attributes.
 //!
 //! An annotated function becomes
 //!
@@ -27,6 +27,18 @@
 //!     Near::Miss(at) => at.ttl(Duration::new(300, 0)),
 //! };
 //! apart(plan.get_or_load(async move { … })).await
+//! ```
+//!
+//! A batch has a plan for each id, and a body that may run more than once:
+//!
+//! ```text
+//! Batch::<R, _>::of(ids) // with `none_ttl`: Batch::or_none(ids)
+//!     .each(|id| Each::Ask(Probe::<One<R>>::new().at(&SITE, &|| ()).key(|key| …).ttl(…)))
+//!     .get_or_load(move |ids| {
+//!         let db = again(&db);
+//!         async move { … }
+//!     })
+//!     .await
 //! ```
 //!
 //! A function with a write attribute becomes
