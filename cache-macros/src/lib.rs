@@ -41,6 +41,7 @@ use proc_macro::TokenStream;
 /// | `stale_while_revalidate = "1m"` | after `ttl`, serves the old value this long while one load in the background replaces it | off |
 /// | `stale_if_error = "1h"` | after `ttl`, serves the old value this long if the load fails | off |
 /// | `near`, `near = "5s"` | keeps a copy in the process, at most this long; the value is `Clone` | off |
+/// | `each(id in ids)` | a function of many ids, which returns values by id; each has an entry of its own | |
 /// | `cache_if = f` | stores a value only if `f: fn(&V) -> bool` says so | always |
 /// | `bypass_if = expr` | a condition over the arguments: this call does not ask the cache | never |
 /// | `codec = Json` | how values become bytes, a type that implements `Codec` | `MessagePack` |
