@@ -13,7 +13,8 @@ cargo xtask bench [--quick] [--only hits|behaviour|coherence|cost] [--rounds N] 
   --only PART  one part instead of all four
   --rounds N   how often each contender has its turn
   --seconds S  how long a turn is, for instance 0.5
-  --scan-keys N  how many keys are scanned past the copies in a process: 10000000 by default
+  --scan-keys N
+               how many keys are scanned past the copies in a process: 10000000 by default
   --out DIR    where report.md and its charts go: docs/benchmarks by default, for a quick or
                partial run target/benchmarks";
 

@@ -40,14 +40,6 @@ impl Info {
         Ok(calls.unwrap_or(0.0) as u64)
     }
 
-    pub async fn set(&self, setting: &str, value: &str) -> Result<(), Failure> {
-        let mut command = redis::cmd("CONFIG");
-        let set = command.arg("SET").arg(setting).arg(value);
-        set.query_async(&mut self.0.clone())
-            .await
-            .map_err(Failure::of)
-    }
-
     async fn section(&self, name: &str) -> Result<String, Failure> {
         let mut command = redis::cmd("INFO");
         let asked = command.arg(name);

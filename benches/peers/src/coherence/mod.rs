@@ -77,7 +77,7 @@ pub async fn play(part: &str, arguments: &[&str]) -> Result<(), Failure> {
     match (part, arguments) {
         ("track", [url]) => toll::play(url).await,
         ("load", [url, address]) => delay::play_load(url, address).await,
-        ("scan", [url, keys, capacity]) => say(&scan::play(url, keys, capacity).await?),
+        ("scan", [url, keys, capacity]) => say(&scan::play(url, keys, capacity).await),
         _ => Err(Failure(format!("there is no part {part} {arguments:?}"))),
     }
 }

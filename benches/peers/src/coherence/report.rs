@@ -52,7 +52,8 @@ fn tolls(toll: &Toll) -> Table {
     }
     table.note(
         "The processes have copies and do nothing but hear of changes; they, the server and who \
-         writes share the machine's cores.",
+         writes share the machine's cores. Telling one process over loopback includes what its side of \
+         the connection costs the system.",
     );
     table
 }
@@ -145,14 +146,17 @@ fn delays(delays: &Delays) -> Table {
         .sum();
     if early > 0 {
         table.note(format!(
-            "{early} copies served no more before they were changed, and are not counted."
+            "Copies that served no more before they were changed, which are not counted: {early}."
         ));
     }
     table
 }
 
 fn both(times: &[f64]) -> String {
-    let at = |part| nanoseconds(quantile(times.iter().copied(), part));
+    let at = |part| match quantile(times.iter().copied(), part) {
+        0.0 => "0".to_owned(),
+        time => nanoseconds(time),
+    };
     format!("{} / {}", at(0.5), at(0.99))
 }
 
@@ -211,15 +215,14 @@ fn scans(plan: &Plan, scan: &Scan) -> Table {
     }
     table.note(format!(
         "{} callers, values of {} B; {} keys a second; {} were found; {} copies in the end, weighed \
-         {} times. Redis has room for {} and lets go of what it was not asked for, hot keys \
-         included.",
+         {} times. What was scanned {} keys before is deleted.",
         scan::CALLERS,
         scan::LENGTH,
         count(scan.keys as f64 / scan.seconds),
         scan.found,
         scan.copies,
         scan.looks,
-        scan::SERVER_MEMORY,
+        count(scan::KEPT as f64),
     ));
     table
 }

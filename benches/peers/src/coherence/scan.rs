@@ -7,18 +7,20 @@ use std::time::{Duration, Instant};
 
 use cache_benches::RedisServer;
 use cache_runtime::{Cache, Outcome, cached, outcome};
+use redis::aio::MultiplexedConnection;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use super::info::Info;
 use super::memory::Memory;
-use super::{Plan, WORD};
+use super::{Plan, WORD, sites};
 use crate::ids::Ids;
 use crate::origin::Failure;
 use crate::worker;
 
-/// What Redis has room for; the entries read least recently go. Otherwise it would take gigabytes.
-pub const SERVER_MEMORY: &str = "512mb";
+/// Keys that Redis has at a time, many more than there is room for copies of: those before are
+/// deleted, because all of them would take gigabytes. A limit to Redis's memory would do the same, but
+/// would take hot keys, too, which Redis is not asked for as long as copies serve.
+pub const KEPT: u64 = 1_000_000;
 
 /// Callers that scan at the same time.
 pub const CALLERS: usize = 256;
@@ -85,24 +87,29 @@ impl Served {
 pub async fn observe(plan: Plan) -> Result<Scan, Failure> {
     eprintln!("Scan of {} keys", plan.scanned);
     let server = RedisServer::start().map_err(Failure::of)?;
-    let info = Info::open(&server.url()).await?;
-    info.set("maxmemory", SERVER_MEMORY).await?;
-    info.set("maxmemory-policy", "allkeys-lru").await?;
     let (keys, capacity) = (plan.scanned.to_string(), plan.capacity.to_string());
     let worker = worker::start(WORD, &["scan", &server.url(), &keys, &capacity])?;
-    let answer = worker::answer_within(worker, LONGEST).await;
-    answer.ok_or_else(|| Failure::of("the scan was not answered"))
+    let answer: Option<Result<Scan, String>> = worker::answer_within(worker, LONGEST).await;
+    let scan = answer.ok_or_else(|| Failure::of("the scan was not answered"))?;
+    scan.map_err(Failure)
 }
 
-pub async fn play(url: &str, keys: &str, capacity: &str) -> Result<Scan, Failure> {
+pub async fn play(url: &str, keys: &str, capacity: &str) -> Result<Scan, String> {
+    scan(url, keys, capacity).await.map_err(|failure| failure.0)
+}
+
+async fn scan(url: &str, keys: &str, capacity: &str) -> Result<Scan, Failure> {
     let keys: u64 = keys.parse().map_err(Failure::of)?;
     let capacity = capacity.parse().map_err(Failure::of)?;
-    let open = || Cache::builder().url(url).namespace("scan");
+    let open = || sites::patient(url, "scan");
     let here = open().near_capacity(capacity).build().await;
     let elsewhere = open().build().await;
+    let client = redis::Client::open(url).map_err(Failure::of)?;
+    let other = client.get_multiplexed_async_connection().await;
     let rows = Arc::new(Scanned {
         here: Rows(here.map_err(Failure::of)?),
         elsewhere: Rows(elsewhere.map_err(Failure::of)?),
+        other: other.map_err(Failure::of)?,
         found: AtomicU64::new(0),
         hot: [Counted::default(), Counted::default()],
     });
@@ -116,6 +123,7 @@ pub async fn play(url: &str, keys: &str, capacity: &str) -> Result<Scan, Failure
         in_parts(&rows, &window, Scanned::write).await?;
         in_parts(&rows, &window, Scanned::read).await?;
         first = window.end;
+        rows.forget(&window).await?;
     }
     let seconds = start.elapsed().as_secs_f64();
     let (copied_bytes, looks) = weighing.end().await?;
@@ -160,6 +168,8 @@ struct Scanned {
     here: Rows,
     /// As another process, it writes what is then found here.
     elsewhere: Rows,
+    /// A client that knows of no cache.
+    other: MultiplexedConnection,
     found: AtomicU64,
     hot: [Counted; 2],
 }
@@ -232,6 +242,19 @@ impl Scanned {
             put.map_err(Failure::of)?;
         }
         Ok(())
+    }
+
+    /// Deletes what was scanned long before this.
+    async fn forget(&self, window: &Range<u64>) -> Result<(), Failure> {
+        let Some(first) = window.start.checked_sub(KEPT) else {
+            return Ok(());
+        };
+        let mut command = redis::cmd("UNLINK");
+        for id in first..first + (window.end - window.start) {
+            command.arg(self.here.row_entry(id).key());
+        }
+        let unlinked = command.query_async(&mut self.other.clone()).await;
+        unlinked.map_err(Failure::of)
     }
 
     async fn read(self: Arc<Self>, ids: Range<u64>) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cache_runtime::{Cache, Outcome, cached, outcome};
+use cache_runtime::{Builder, Cache, Outcome, Policy, cached, outcome};
 
 use super::PATIENCE;
 use crate::origin::Failure;
@@ -14,14 +14,23 @@ pub fn key(id: u64) -> String {
     format!("{NAMESPACE}:copied:{id}")
 }
 
+/// A cache that waits for Redis: a busy machine is no reason to answer without it here.
+pub fn patient(url: &str, namespace: &str) -> Builder {
+    let policy = Policy::DEFAULT.timeout(PATIENCE);
+    Cache::builder()
+        .url(url)
+        .namespace(namespace)
+        .policy(policy)
+}
+
 /// As if in a process of its own: with its own connections and its own copies.
 #[derive(Clone)]
 pub struct Sites(pub Cache);
 
 impl Sites {
     pub async fn open(url: &str) -> Result<Self, Failure> {
-        let cache = Cache::builder().url(url).namespace(NAMESPACE).build();
-        let sites = Self(cache.await.map_err(Failure::of)?);
+        let cache = patient(url, NAMESPACE).build().await;
+        let sites = Self(cache.map_err(Failure::of)?);
         // Others change the entry by this name.
         match sites.copied_entry(1).key() == key(1) {
             true => Ok(sites),

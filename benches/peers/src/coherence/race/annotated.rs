@@ -3,6 +3,7 @@
 use cache_runtime::{Cache, cached};
 
 use super::Copying;
+use crate::coherence::sites;
 use crate::origin::Failure;
 
 /// Two caches of the same function: to each other they are as two processes.
@@ -15,8 +16,8 @@ struct Numbers(Cache);
 
 impl Numbers {
     async fn open(url: &str) -> Result<Self, Failure> {
-        let cache = Cache::builder().url(url).namespace("race").build();
-        cache.await.map(Self).map_err(Failure::of)
+        let cache = sites::patient(url, "race").build().await;
+        cache.map(Self).map_err(Failure::of)
     }
 
     /// Everything is written before it is read.
