@@ -52,8 +52,8 @@ fn tolls(toll: &Toll) -> Table {
     }
     table.note(
         "The processes have copies and do nothing but hear of changes; they, the server and who \
-         writes share the machine's cores. Telling one process over loopback includes what its side of \
-         the connection costs the system.",
+         writes share the machine's cores. Over loopback the server's time includes what the other \
+         side of the connection costs the system.",
     );
     table
 }
@@ -228,7 +228,7 @@ fn scans(plan: &Plan, scan: &Scan) -> Table {
 }
 
 fn bounded(bytes: u64, bound: usize) -> String {
-    let text = mebibytes(bytes as f64);
+    let text = format!("{bytes} of {bound} B");
     match bytes <= bound as u64 {
         true => text,
         false => format!("**{text}**"),

@@ -4,6 +4,10 @@
 //! The reply to a read is on its way when another client writes, and the server tells of the write.
 //! Whoever keeps the reply after that keeps it for good: nobody tells of that write again.
 
+mod annotated;
+mod by_client;
+mod by_crate;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -12,10 +16,6 @@ use cache_benches::RedisServer;
 
 use super::Plan;
 use crate::origin::Failure;
-
-mod annotated;
-mod by_client;
-mod by_crate;
 
 /// Entries.
 pub const KEYS: u64 = 3000;
