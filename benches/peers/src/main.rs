@@ -2,6 +2,7 @@
 //!
 //! * `hits`: what a hit costs.
 //! * `behaviour`: what happens when many callers miss, data change, types change, Redis goes.
+//! * `coherence`: what it costs to keep copies in processes true, and whether they are.
 //! * `cost`: what an annotated function costs where it is compiled.
 //! * `contenders`: everybody who takes part, one file each.
 //! * `report` and `chart`: what is printed and written.
@@ -9,25 +10,29 @@
 mod allocations;
 mod behaviour;
 mod chart;
+mod coherence;
 mod contenders;
 mod cost;
 mod hits;
+mod ids;
 mod options;
 mod origin;
 mod page;
 mod report;
+mod worker;
 
 use std::error::Error;
 use std::process::ExitCode;
 
 use cache_benches::RedisServer;
 use options::{Options, Part};
+use origin::Failure;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let done = match arguments.split_first() {
-        Some((word, rest)) if word == behaviour::WORKER => work(rest),
+        Some((word, rest)) if word == worker::WORD => work(rest),
         _ => Options::parse(arguments.into_iter())
             .map_err(Into::into)
             .and_then(|options| run(&options)),
@@ -52,6 +57,10 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         let seen = runtime()?.block_on(behaviour::observe(options.behaviour()))?;
         sections.push(behaviour::section(&seen));
     }
+    if options.includes(Part::Coherence) {
+        let seen = runtime()?.block_on(coherence::observe(options.coherence()))?;
+        sections.push(coherence::section(&seen));
+    }
     if options.includes(Part::Cost) {
         sections.extend(cost::sections(&cost::measure(options.cost())?));
     }
@@ -60,8 +69,13 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 fn work(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let runtime = runtime()?;
-    runtime.block_on(behaviour::work(arguments))?;
+    match arguments.as_slice() {
+        [coherence::WORD, part, rest @ ..] => runtime.block_on(coherence::play(part, rest))?,
+        [part, rest @ ..] => runtime.block_on(behaviour::play(part, rest))?,
+        [] => return Err(Failure::of("which part?").into()),
+    }
     // A contender may still be waiting for a Redis that does not come.
     runtime.shutdown_background();
     Ok(())

@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{behaviour, cost, hits};
+use crate::{behaviour, coherence, cost, hits};
 
 pub const USAGE: &str = "\
-cargo xtask bench [--quick] [--only hits|behaviour|cost] [--rounds N] [--seconds S] [--out DIR]
+cargo xtask bench [--quick] [--only hits|behaviour|coherence|cost] [--rounds N] [--seconds S]
+                  [--scan-keys N] [--out DIR]
 
   --quick      short turns and few runs: to see that it works, not for numbers to rely on
-  --only PART  one part instead of all three
+  --only PART  one part instead of all four
   --rounds N   how often each contender has its turn
   --seconds S  how long a turn is, for instance 0.5
+  --scan-keys N
+               how many keys are scanned past the copies in a process: 10000000 by default
   --out DIR    where report.md and its charts go: docs/benchmarks by default, for a quick or
                partial run target/benchmarks";
 
@@ -20,6 +23,7 @@ cargo xtask bench [--quick] [--only hits|behaviour|cost] [--rounds N] [--seconds
 pub enum Part {
     Hits,
     Behaviour,
+    Coherence,
     Cost,
 }
 
@@ -29,6 +33,7 @@ pub struct Options {
     pub only: Option<Part>,
     rounds: Option<usize>,
     seconds: Option<f64>,
+    scan_keys: Option<u64>,
     out: Option<PathBuf>,
 }
 
@@ -39,6 +44,7 @@ impl Options {
             only: None,
             rounds: None,
             seconds: None,
+            scan_keys: None,
             out: None,
         };
         let mut arguments = arguments;
@@ -53,6 +59,7 @@ impl Options {
                 "--only" => options.only = Some(part(&value).ok_or_else(wrong)?),
                 "--rounds" => options.rounds = Some(value.parse().map_err(|_| wrong())?),
                 "--seconds" => options.seconds = Some(value.parse().map_err(|_| wrong())?),
+                "--scan-keys" => options.scan_keys = Some(value.parse().map_err(|_| wrong())?),
                 "--out" if !value.is_empty() => options.out = Some(value.into()),
                 _ => return Err(wrong()),
             }
@@ -77,6 +84,24 @@ impl Options {
         behaviour::Plan {
             outage: Duration::from_secs(outage),
             after: Duration::from_secs(after),
+        }
+    }
+
+    pub fn coherence(&self) -> coherence::Plan {
+        let (rounds, seconds) = if self.quick { (2, 0.2) } else { (5, 2.0) };
+        let (samples, writes) = if self.quick { (50, 2) } else { (2000, 10) };
+        let (scanned, capacity) = if self.quick {
+            (100_000, 4 << 20)
+        } else {
+            (10_000_000, 64 << 20)
+        };
+        coherence::Plan {
+            rounds: self.rounds.unwrap_or(rounds).max(1),
+            length: Duration::from_secs_f64(self.seconds.unwrap_or(seconds).clamp(0.1, 3600.0)),
+            samples,
+            writes,
+            scanned: self.scan_keys.unwrap_or(scanned).max(1),
+            capacity,
         }
     }
 
@@ -111,6 +136,7 @@ fn part(name: &str) -> Option<Part> {
     match name {
         "hits" => Some(Part::Hits),
         "behaviour" => Some(Part::Behaviour),
+        "coherence" => Some(Part::Coherence),
         "cost" => Some(Part::Cost),
         _ => None,
     }

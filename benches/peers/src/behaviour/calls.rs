@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncBufReadExt as _;
 use tokio::sync::watch;
 
 use super::PATIENCE;
 use super::subject::{Job, Subject};
-use super::worker::now;
 use crate::contenders::Contender;
 use crate::origin::{self, Failure};
+use crate::worker::{self, now};
 
 /// Callers, each of a page of its own.
 const CALLERS: u64 = 8;
@@ -45,7 +44,7 @@ pub struct Call {
     pub message: String,
 }
 
-/// Warms up, prints `ready`, and calls until it is told to end; then prints all calls.
+/// Warms up, and calls until it is told to end; then prints all calls.
 pub async fn play(subject: Subject, url: &str) -> Result<(), Failure> {
     origin::takes(LOAD);
     subject.with(url, Play).await?
@@ -65,10 +64,7 @@ impl Job for Play {
         let callers: Vec<_> = (0..CALLERS)
             .map(|caller| tokio::spawn(keep_calling(Arc::clone(&contender), caller, ended.clone())))
             .collect();
-        println!("ready");
-        let mut line = String::new();
-        let mut input = tokio::io::BufReader::new(tokio::io::stdin());
-        input.read_line(&mut line).await.map_err(Failure::of)?;
+        worker::ready_until_the_end().await?;
         end.send_replace(true);
         for caller in callers {
             for call in caller.await.map_err(Failure::of)? {

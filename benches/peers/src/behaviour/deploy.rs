@@ -3,8 +3,8 @@
 use cache_benches::RedisServer;
 use deploy_after::{Read, Subject};
 
-use super::worker;
 use crate::origin::Failure;
+use crate::worker;
 
 const NAMES: [&str; 5] = [
     "`#[cached]`, MessagePack (the default)",

@@ -10,17 +10,16 @@ mod race;
 mod report;
 mod stampede;
 mod subject;
-mod worker;
 
 use std::time::Duration;
 
 use crate::origin::Failure;
+use crate::worker::say;
 use outage::{Absence, Outage};
 use stampede::Stampede;
 
 pub use report::section;
 pub use subject::Subject;
-pub use worker::{WORD as WORKER, run as work};
 
 /// A call that takes longer has no answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -101,4 +100,17 @@ pub async fn observe(plan: Plan) -> Result<Seen, Failure> {
             .push((subject, outage::absent(subject).await?));
     }
     Ok(seen)
+}
+
+/// Plays a part, as a worker.
+pub async fn play(part: &str, arguments: &[&str]) -> Result<(), Failure> {
+    let subject = |word| Subject::from_word(word).ok_or_else(|| Failure::of("who is that?"));
+    match (part, arguments) {
+        ("stampede", [word, url, start]) => say(&stampede::play(subject(word)?, url, start).await?),
+        ("race", [word, url]) => say(&race::play(subject(word)?, url).await?),
+        ("deploy", [url]) => say(&deploy::play(url).await?),
+        ("first", [word, url]) => say(&outage::play_first(subject(word)?, url).await),
+        ("calls", [word, url]) => calls::play(subject(word)?, url).await,
+        _ => Err(Failure(format!("there is no part {part} {arguments:?}"))),
+    }
 }

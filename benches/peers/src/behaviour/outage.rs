@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use cache_benches::RedisServer;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::Child;
 
 use super::calls::{self, Call, End};
 use super::subject::{Job, Subject};
-use super::worker::{self, now};
 use super::{PATIENCE, Plan};
 use crate::contenders::Contender;
 use crate::origin::{self, Failure};
 use crate::report::median;
+use crate::worker::{self, Steady, now};
 
 /// How long all goes well before it does not.
 const BEFORE: Duration = Duration::from_secs(1);
@@ -45,7 +43,7 @@ pub struct Absence {
 /// Redis is killed and comes back empty.
 pub async fn kill(subject: Subject, plan: Plan) -> Result<Outage, Failure> {
     let mut server = RedisServer::start().map_err(Failure::of)?;
-    let mut watch = Watch::start(subject, &server).await?;
+    let worker = watch(subject, &server).await?;
     tokio::time::sleep(BEFORE).await;
     let down = now();
     server.kill();
@@ -53,13 +51,13 @@ pub async fn kill(subject: Subject, plan: Plan) -> Result<Outage, Failure> {
     server.restart().map_err(Failure::of)?;
     let up = now();
     tokio::time::sleep(plan.after).await;
-    Ok(Outage::of(&watch.end().await?, down, up))
+    Ok(Outage::of(&ended(worker).await?, down, up))
 }
 
 /// Redis stands still with its connections open, and goes on where it was.
 pub async fn pause(subject: Subject, plan: Plan) -> Result<Outage, Failure> {
     let server = RedisServer::start().map_err(Failure::of)?;
-    let mut watch = Watch::start(subject, &server).await?;
+    let worker = watch(subject, &server).await?;
     tokio::time::sleep(BEFORE).await;
     let down = now();
     server.pause().map_err(Failure::of)?;
@@ -67,7 +65,7 @@ pub async fn pause(subject: Subject, plan: Plan) -> Result<Outage, Failure> {
     server.resume().map_err(Failure::of)?;
     let up = now();
     tokio::time::sleep(plan.after).await;
-    Ok(Outage::of(&watch.end().await?, down, up))
+    Ok(Outage::of(&ended(worker).await?, down, up))
 }
 
 /// There is no Redis when the process starts.
@@ -106,36 +104,20 @@ impl Job for First {
 }
 
 /// A worker that calls all the time.
-struct Watch {
-    worker: Child,
-    output: BufReader<tokio::process::ChildStdout>,
+async fn watch(subject: Subject, server: &RedisServer) -> Result<Steady, Failure> {
+    let mut worker = Steady::start("calls", &[&subject.word(), &server.url()])?;
+    let ready = worker.ready().await;
+    ready.map_err(|failure| Failure(format!("{subject}: {failure}")))?;
+    Ok(worker)
 }
 
-impl Watch {
-    async fn start(subject: Subject, server: &RedisServer) -> Result<Self, Failure> {
-        let mut worker = worker::start("calls", &[&subject.word(), &server.url()])?;
-        let output = worker.stdout.take();
-        let mut output = BufReader::new(output.ok_or_else(|| Failure::of("no output"))?);
-        let mut line = String::new();
-        let ready = tokio::time::timeout(PATIENCE, output.read_line(&mut line));
-        ready.await.map_err(Failure::of)?.map_err(Failure::of)?;
-        match line.trim() {
-            "ready" => Ok(Self { worker, output }),
-            other => Err(Failure(format!("{subject} is not ready: {other}"))),
-        }
-    }
-
-    /// Ends the calls, and reads what became of them.
-    async fn end(&mut self) -> Result<Vec<Call>, Failure> {
-        drop(self.worker.stdin.take());
-        let mut text = String::new();
-        let read = tokio::time::timeout(PATIENCE, self.output.read_to_string(&mut text));
-        read.await.map_err(Failure::of)?.map_err(Failure::of)?;
-        let calls = text
-            .lines()
-            .map(|line| serde_json::from_str(line).map_err(Failure::of));
-        calls.collect()
-    }
+/// Ends the calls, and reads what became of them.
+async fn ended(worker: Steady) -> Result<Vec<Call>, Failure> {
+    let text = worker.end().await?;
+    let calls = text
+        .lines()
+        .map(|line| serde_json::from_str(line).map_err(Failure::of));
+    calls.collect()
 }
 
 impl Outage {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use cache_benches::RedisServer;
 
+use super::PATIENCE;
 use super::subject::{Job, Subject};
-use super::{PATIENCE, worker};
 use crate::contenders::Contender;
 use crate::origin::{self, Failure};
+use crate::worker;
 
 const LOAD: Duration = Duration::from_millis(300);
 const WARM: u64 = 1;

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::PATIENCE;
 use super::subject::{Job, Subject};
-use super::worker::{self, now};
 use crate::contenders::Contender;
 use crate::origin::{self, Failure};
+use crate::worker::{self, now};
 
 const CALLERS: usize = 100;
 const LOAD: Duration = Duration::from_millis(50);

@@ -10,6 +10,7 @@ use tokio::sync::Barrier;
 
 use crate::allocations;
 use crate::contenders::Contender;
+use crate::ids::Ids;
 use crate::origin::{self, Failure};
 use crate::page::Page;
 
@@ -144,27 +145,5 @@ async fn warm<C: Contender>(contender: &Arc<C>, ids: Range<u64>) -> Result<(), F
     match origin::loads() - loads {
         0 => Ok(()),
         loads => Err(Failure(format!("{loads} pages were not cached"))),
-    }
-}
-
-/// Pages in no order that would help, another for each caller (xorshift).
-struct Ids<'a> {
-    ids: &'a Range<u64>,
-    state: u64,
-}
-
-impl<'a> Ids<'a> {
-    fn new(ids: &'a Range<u64>, caller: usize) -> Self {
-        let state = 0x9e37_79b9_7f4a_7c15 ^ ((caller as u64 + 1) << 20);
-        Self { ids, state }
-    }
-
-    fn next(&mut self) -> u64 {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        // A division would take longer than some caches do.
-        let count = self.ids.end - self.ids.start;
-        self.ids.start + (((self.state >> 32) * count) >> 32)
     }
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{fs, io};
 
-pub use number::{count, median, nanoseconds};
+pub use number::{count, median, nanoseconds, quantile};
 pub use table::Table;
 
 use crate::chart::{Chart, Theme};
@@ -44,6 +44,11 @@ default. *RESP by hand* writes and parses the protocol on one connection without
 reconnecting: what is possible, not what is usable.
 * **When it matters**: every scenario runs in processes of its own with a Redis of its own, and is \
 watched, not asserted. Calls have 30 s.
+* **Copies in the process**: the cost of tracking is measured with a server and processes of its own \
+for each number of them in each round, in an order that rotates; a ratio is the median over the \
+rounds of one compared with no process in the same round. CPU time is what the server says of \
+itself. In the race the reader's and the writer's connections are in one process. In the scan the \
+keys are written by another cache in the same process, 10,000 at a time, before they are read.
 * **Compiling**: programs with one and with many functions are generated and built with their \
 dependencies built before; a cell is the difference divided by the number of functions.
 

@@ -7,6 +7,15 @@ pub fn median(numbers: impl IntoIterator<Item = f64>) -> f64 {
     numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// The one that so large a part of them does not exceed.
+pub fn quantile(numbers: impl IntoIterator<Item = f64>, part: f64) -> f64 {
+    let mut numbers: Vec<_> = numbers.into_iter().collect();
+    numbers.sort_by(f64::total_cmp);
+    let rank = (numbers.len() as f64 * part).ceil() as usize;
+    let last = rank.max(1) - 1;
+    numbers.get(last).copied().unwrap_or(f64::NAN)
+}
+
 /// `950`, `12.3 k`, `1.23 M`
 pub fn count(number: f64) -> String {
     match number {
