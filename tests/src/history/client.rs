@@ -11,8 +11,8 @@ use super::NEAR_LAG;
 use super::database::{Down, Row, Write};
 use super::functions;
 use super::log::{Answer, Caller, Op, What};
-use super::random::Random;
 use super::run::Run;
+use crate::random::Random;
 use crate::wait::{briefly, within};
 
 pub(super) struct Client<'a> {

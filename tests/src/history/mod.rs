@@ -40,7 +40,6 @@ mod database;
 mod floors;
 mod functions;
 mod log;
-mod random;
 mod run;
 pub mod sharing;
 mod summary;

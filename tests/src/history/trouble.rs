@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::NEAR_LAG;
-use super::random::Random;
 use crate::proxy::{Mode, Proxy};
+use crate::random::Random;
 
 /// What is sent on the connection that is for telling, and on no other.
 pub const TRACKING: &str = "\r\nBCAST\r\n";
