@@ -54,7 +54,7 @@ async fn in_trouble(config: Config, prepare: impl Fn(&Cache) + Send + Sync + 'st
     let urls = ways.iter().map(Trouble::url).collect();
     let summary = on_threads(config, urls, prepare).await;
     for (process, way) in ways.iter().enumerate() {
-        println!("process {process} was {way}");
+        println!("process {process}: {way}");
     }
     summary
 }

@@ -1,4 +1,4 @@
-//! A TCP proxy in front of a server that refuses, hangs, cuts, strands or garbles on request.
+//! A TCP proxy in front of a server that refuses, hangs, dawdles, cuts, strands or garbles on request.
 
 use std::{
     io,
@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -17,6 +18,7 @@ use tokio::{
     },
     sync::watch,
     task::JoinHandle,
+    time::sleep,
 };
 
 /// What a proxy does with its connections.
@@ -28,6 +30,8 @@ pub enum Mode {
     Refuse,
     /// Accepts and reads, and holds back what it has read until the mode changes.
     Hang,
+    /// Forwards what it has read after this time at the earliest.
+    Dawdle(Duration),
     /// Answers everything with these bytes.
     Garble(Vec<u8>),
 }
@@ -228,23 +232,36 @@ impl Relay {
             if !to_client {
                 self.look_at(bytes);
             }
-            let decided = state.wait_for(|state| {
-                !self.is_meant() || state.closes(self.era) || !state.holds(self.era)
-            });
-            let mode = match decided.await {
-                // Whoever watches the state does not hear that it is meant since these bytes.
-                Ok(state) if self.is_meant() && state.closes(self.era) => return,
-                Ok(state) => state.mode.clone(),
-                Err(_) => return,
+            let Some(mut mode) = self.lets_through(&mut state).await else {
+                return;
             };
+            if let Mode::Dawdle(time) = mode {
+                sleep(time).await;
+                // Meanwhile it may have been stranded.
+                let Some(later) = self.lets_through(&mut state).await else {
+                    return;
+                };
+                mode = later;
+            }
             let bytes = match &mode {
-                Mode::Garble(garbage) if to_client && self.is_meant() => garbage.as_slice(),
+                Mode::Garble(garbage) if to_client => garbage.as_slice(),
                 _ => bytes,
             };
             if to.write_all(bytes).await.is_err() {
                 return;
             }
         }
+    }
+
+    /// Waits until bytes may go on; the mode then, or none if they never may.
+    async fn lets_through(&self, state: &mut watch::Receiver<State>) -> Option<Mode> {
+        if !self.is_meant() {
+            return Some(Mode::Forward);
+        }
+        let decided = state.wait_for(|state| state.closes(self.era) || !state.holds(self.era));
+        let state = decided.await.ok()?;
+        // Who watches the state does not hear when it is meant only now.
+        (!state.closes(self.era)).then(|| state.mode.clone())
     }
 
     /// Looks for the sign in what the client sends.

@@ -15,8 +15,8 @@ use crate::random::Random;
 /// What is sent on the connection that is for telling, and on no other.
 pub const TRACKING: &str = "\r\nBCAST\r\n";
 
-/// The way of one process to its Redis: that connection is killed, paused and blackholed at random,
-/// again and again, and all others are left alone.
+/// The way of one process to its Redis: that connection is killed, paused, slowed down and blackholed
+/// at random, again and again, and all others are left alone.
 #[derive(Debug)]
 pub struct Trouble {
     proxy: Arc<Proxy>,
@@ -28,9 +28,10 @@ pub struct Trouble {
 #[derive(Debug, Default)]
 struct Troubles {
     killed: AtomicUsize,
-    paused: AtomicUsize,
-    blackholed: AtomicUsize,
     refused: AtomicUsize,
+    paused: AtomicUsize,
+    slowed: AtomicUsize,
+    blackholed: AtomicUsize,
 }
 
 impl Trouble {
@@ -57,19 +58,6 @@ impl Trouble {
     pub fn url(&self) -> String {
         self.proxy.url()
     }
-
-    /// Whether everything has befallen it that can.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        let Troubles {
-            killed,
-            paused,
-            blackholed,
-            refused,
-        } = &*self.troubles;
-        let all = [killed, paused, blackholed, refused];
-        all.iter().all(|times| times.load(Relaxed) > 0)
-    }
 }
 
 impl Drop for Trouble {
@@ -79,39 +67,47 @@ impl Drop for Trouble {
 }
 
 async fn trouble(proxy: Arc<Proxy>, troubles: Arc<Troubles>, mut random: Random) {
-    /// So that some troubles end within the bound and some do not.
-    const LONGEST: u64 = 3 * NEAR_LAG.as_millis() as u64;
+    const BOUND: u64 = NEAR_LAG.as_millis() as u64;
     loop {
-        let mut a_while = || Duration::from_millis(random.below(LONGEST));
-        // Most of the time it is long enough for copies to be made again.
+        // So that some troubles end within the bound and some do not, and copies are made between.
+        let mut a_while = || Duration::from_millis(random.below(3 * BOUND));
         sleep(a_while()).await;
         let lasts = a_while();
-        let befalls = match random.below(4) {
+        let befalls = match random.below(5) {
             0 => {
                 proxy.cut();
                 &troubles.killed
             }
             1 => {
-                proxy.strand();
-                &troubles.blackholed
+                proxy.set(Mode::Refuse);
+                sleep(lasts).await;
+                &troubles.refused
             }
             2 => {
                 proxy.set(Mode::Hang);
                 sleep(lasts).await;
-                // Some pauses end with what they have held back lost.
-                if random.below(4) == 0 {
+                if random.permille(250) {
+                    // What was held back is lost.
                     proxy.cut();
                 }
-                proxy.set(Mode::Forward);
                 &troubles.paused
             }
-            _ => {
-                proxy.set(Mode::Refuse);
+            3 => {
+                // A sign of life takes up to the whole bound.
+                proxy.set(Mode::Dawdle(Duration::from_millis(random.below(BOUND / 2))));
                 sleep(lasts).await;
-                proxy.set(Mode::Forward);
-                &troubles.refused
+                if random.permille(500) {
+                    // The last one has come, but not what was told after it.
+                    proxy.strand();
+                }
+                &troubles.slowed
+            }
+            _ => {
+                proxy.strand();
+                &troubles.blackholed
             }
         };
+        proxy.set(Mode::Forward);
         befalls.fetch_add(1, Relaxed);
     }
 }
@@ -120,16 +116,17 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Troubles {
             killed,
-            paused,
-            blackholed,
             refused,
+            paused,
+            slowed,
+            blackholed,
         } = &*self.troubles;
-        let [killed, paused, blackholed, refused] =
-            [killed, paused, blackholed, refused].map(|times| times.load(Relaxed));
+        let [killed, refused, paused, slowed, blackholed] =
+            [killed, refused, paused, slowed, blackholed].map(|times| times.load(Relaxed));
         write!(
             f,
-            "not told of changes for a while, its connection being killed {killed} times, killed and \
-             refused {refused} times, paused {paused} times, blackholed {blackholed} times"
+            "what tells of changes was killed {killed} times, killed and refused {refused}, paused \
+             {paused}, slowed down {slowed}, blackholed {blackholed}"
         )
     }
 }
