@@ -1,4 +1,5 @@
-//! Histories at random: nothing stale after an acknowledgement (G3), one load at a time (G2).
+//! Histories at random: nothing stale after an acknowledgement (G3), one load at a time (G2); and
+//! nothing that was stale for longer than said, whatever befalls the connections that tell of changes.
 //!
 //! `cargo xtask check-history` runs them with seeds of its own for as long as one likes.
 
