@@ -1,4 +1,5 @@
-//! Histories at random: nothing stale after an acknowledgement (G3), one load at a time (G2).
+//! Histories at random: nothing stale after an acknowledgement (G3), one load at a time (G2); and
+//! nothing that was stale for longer than said, whatever befalls the connections that tell of changes.
 //!
 //! `cargo xtask check-history` runs them with seeds of its own for as long as one likes.
 
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use cache_runtime::Cache;
 use cache_runtime::test_util::{MemoryStore, Store, cache};
 use support::RedisServer;
-use support::history::{Config, History, Link, NEAR_LAG, Summary};
+use support::history::{Config, History, Link, NEAR_LAG, Summary, Trouble};
 use tokio::runtime::Builder;
 use tokio::task::spawn_blocking;
 
@@ -40,11 +41,36 @@ fn on_memory(config: Config, prepare: impl Fn(&Cache)) -> Summary {
 /// Each process on a thread and a runtime of its own, all on one Redis.
 async fn on_redis(config: Config, prepare: impl Fn(&Cache) + Send + Sync + 'static) -> Summary {
     let server = RedisServer::start().await;
-    let url = server.url();
+    let urls = vec![server.url(); config.processes];
+    on_threads(config, urls, prepare).await
+}
+
+/// The same, with the connections in [`Trouble`] on which changes are told.
+async fn in_trouble(config: Config, prepare: impl Fn(&Cache) + Send + Sync + 'static) -> Summary {
+    let server = RedisServer::start().await;
+    let processes = 0..config.processes;
+    let ways: Vec<_> = processes
+        .map(|process| Trouble::start(server.port(), config.seed, process))
+        .collect();
+    let urls = ways.iter().map(Trouble::url).collect();
+    let summary = on_threads(config, urls, prepare).await;
+    for (process, way) in ways.iter().enumerate() {
+        println!("process {process}: {way}");
+    }
+    summary
+}
+
+/// Each process finds its Redis elsewhere.
+async fn on_threads(
+    config: Config,
+    urls: Vec<String>,
+    prepare: impl Fn(&Cache) + Send + Sync + 'static,
+) -> Summary {
     let run = spawn_blocking(move || {
         let history = History::new(config);
-        history.run_on_threads(async |_| {
-            let builder = Cache::builder().url(&url).namespace("history");
+        history.run_on_threads(async |process| {
+            let url = urls.get(process).expect("a way for each");
+            let builder = Cache::builder().url(url).namespace("history");
             let builder = builder.near_lag(NEAR_LAG);
             let cache = builder.build().await.expect("a configuration");
             prepare(&cache);
@@ -122,6 +148,14 @@ mod fleet {
         assert!(summary.outcomes.contains_key("near hit"), "{summary}");
     }
 
+    #[tokio::test]
+    async fn keeps_its_promises_whatever_befalls_the_connections_that_tell() {
+        let config = Config::copies(0xf1, OPERATIONS / 5, Link::NETWORK);
+        let summary = in_trouble(config, |_| ()).await;
+        report_everything(&summary);
+        assert!(summary.outdated > 0, "nothing came too late");
+    }
+
     #[test]
     fn loads_once_unless_something_happens() {
         let config = Config::reads(0xf1, OPERATIONS / 2, Link::NONE);
@@ -196,6 +230,30 @@ mod rules_switched_off {
         }
         panic!("{SEEDS} histories with old copies keep G3");
     }
+
+    /// Searches among histories in which changes are told too late, or not at all.
+    async fn is_missed_in_trouble(rule: Rule) {
+        const SEEDS: u64 = 20;
+        for seed in 0..SEEDS {
+            let config = Config::copies(seed, OPERATIONS / 5, Link::NETWORK);
+            let summary = in_trouble(config, move |cache| break_rule(cache, rule)).await;
+            if summary.to_string().contains("G3: a copy") {
+                println!("{rule:?}, found with seed {seed}:\n{summary}");
+                return;
+            }
+        }
+        panic!("{SEEDS} histories without {rule:?} keep G3");
+    }
+
+    #[tokio::test]
+    async fn the_bound_of_copies_is_missed() {
+        is_missed_in_trouble(Rule::Proof).await;
+    }
+
+    #[tokio::test]
+    async fn the_end_of_copies_with_their_connection_is_missed() {
+        is_missed_in_trouble(Rule::Loss).await;
+    }
 }
 
 /// The body of `cargo xtask check-history`: random seeds until the time is up.
@@ -220,6 +278,9 @@ async fn random_seeds() {
             println!("--- seed {seed}, on Redis");
             let config = Config::everything(seed, OPERATIONS / 10, Link::NETWORK);
             report(&on_redis(config, |_| ()).await);
+            println!("--- seed {seed}, with trouble for what tells of changes");
+            let config = Config::copies(seed, OPERATIONS / 4, Link::NETWORK);
+            report(&in_trouble(config, |_| ()).await);
         }
         if start.elapsed() >= Duration::from_secs(60 * minutes) {
             return;

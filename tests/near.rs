@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use cache_runtime::{
     Bypass, Cache, NotStored, Outcome, cached, invalidates, outcome, refresh, uncached, updates,
 };
+use support::history::TRACKING;
 use support::{Mode, Proxy, RedisServer, eventually, within};
 
 /// Longer than a test takes: what is not told is not noticed.
@@ -195,6 +196,7 @@ async fn own_changes_are_seen_at_once() {
                         row_entry(1).put(&version).await.expect("confirmed");
                     }
                 }
+                eprintln!("{:?} {version}", outcome(row(&of, 1)).await);
                 assert_eq!(row(&of, 1).await, version);
             }
             nearby(&of, 1).await;
@@ -399,6 +401,50 @@ async fn copies_end_with_the_connection_and_come_back_with_the_next() {
             nearby(&of, 1).await;
         })
         .await;
+}
+
+/// The next connection proves that copies may serve, and knows nothing of what went untold before.
+#[tokio::test]
+async fn nothing_old_outlives_a_reconnection() {
+    /// Not before a quarter of it is over is there another connection.
+    const LAG: Duration = Duration::from_secs(2);
+    let server = RedisServer::start().await;
+    let proxy = Proxy::start_against(server.port(), TRACKING);
+    let of = Row::default();
+    let here = cache(&proxy.url(), LAG).await;
+    // Whoever loads a row has no copy of before: all loads are elsewhere.
+    let elsewhere = cache(&server.url(), LAG).await;
+    let change = async |version| {
+        elsewhere.scope(delete(&of, 1, version)).await;
+        assert_eq!(elsewhere.scope(row(&of, 1)).await, version);
+    };
+    elsewhere.scope(row(&of, 2)).await;
+    change(0).await;
+    here.scope(async {
+        let is_copy = async |id| outcome(row(&of, id)).await.1 == Outcome::Near;
+        for version in 1..7 {
+            nearby(&of, 1).await;
+            nearby(&of, 2).await;
+            let is_told = version % 2 == 0;
+            if is_told {
+                // And it does not arrive.
+                proxy.set(Mode::Hang);
+                change(version).await;
+            }
+            proxy.set(Mode::Refuse);
+            eventually("the loss is noticed", async || {
+                (!is_copy(2).await && !is_copy(2).await).then_some(())
+            })
+            .await;
+            if !is_told {
+                change(version).await;
+            }
+            proxy.set(Mode::Forward);
+            nearby(&of, 2).await;
+            assert_eq!(row(&of, 1).await, version);
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -18,6 +18,10 @@ pub enum Rule {
     Generations = 8,
     /// A change moves copies out of the way.
     Near = 16,
+    /// A copy serves within a bound of the last proof that everything was told.
+    Proof = 32,
+    /// With the connection that tells of changes the copies go.
+    Loss = 64,
 }
 
 /// The rules that are switched off.

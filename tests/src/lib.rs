@@ -10,12 +10,16 @@
 )]
 
 pub mod history;
+mod process;
 mod proxy;
+mod random;
 mod reads;
 mod server;
 mod wait;
 
+pub use process::{pause, resume, shared_now};
 pub use proxy::{Mode, Proxy};
+pub use random::Random;
 pub use reads::Reads;
 pub use server::{Commands, RedisServer};
 pub use wait::{PATIENCE, briefly, eventually, within};

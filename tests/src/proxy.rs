@@ -1,6 +1,14 @@
-//! A TCP proxy in front of a server that refuses, hangs, strands or garbles on request.
+//! A TCP proxy in front of a server that refuses, hangs, dawdles, cuts, strands or garbles on request.
 
-use std::{io, net::Ipv4Addr, sync::Arc};
+use std::{
+    io,
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -10,6 +18,7 @@ use tokio::{
     },
     sync::watch,
     task::JoinHandle,
+    time::sleep,
 };
 
 /// What a proxy does with its connections.
@@ -19,8 +28,10 @@ pub enum Mode {
     Forward,
     /// Closes every connection and does not listen, so that connecting is refused.
     Refuse,
-    /// Accepts and reads, and forwards nothing until the mode changes.
+    /// Accepts and reads, and holds back what it has read until the mode changes.
     Hang,
+    /// Forwards what it has read after this time at the earliest.
+    Dawdle(Duration),
     /// Answers everything with these bytes.
     Garble(Vec<u8>),
 }
@@ -36,8 +47,20 @@ pub struct Proxy {
 #[derive(Clone, Debug)]
 struct State {
     mode: Mode,
-    /// Connections of earlier eras are stranded.
+    /// In which connections are accepted now.
     era: u64,
+    /// Connections of earlier eras are stranded.
+    stranded: u64,
+    /// Connections of earlier eras are closed.
+    cut: u64,
+}
+
+/// What is behind a proxy.
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    port: u16,
+    /// Which connections the proxy does anything to but forward: those on which this was sent.
+    sign: Option<&'static str>,
 }
 
 impl Proxy {
@@ -48,11 +71,34 @@ impl Proxy {
     /// If it cannot listen.
     #[must_use]
     pub fn start(target: u16) -> Self {
+        Self::start_to(Target {
+            port: target,
+            sign: None,
+        })
+    }
+
+    /// Starts a proxy that always listens, and forwards whatever its mode, but for the connections
+    /// whose client has sent these bytes, in one piece.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot listen.
+    #[must_use]
+    pub fn start_against(target: u16, sign: &'static str) -> Self {
+        Self::start_to(Target {
+            port: target,
+            sign: Some(sign),
+        })
+    }
+
+    fn start_to(target: Target) -> Self {
         let listener = listen(0).expect("a free port");
         let port = listener.local_addr().expect("a bound socket").port();
         let (state, _) = watch::channel(State {
             mode: Mode::Forward,
             era: 0,
+            stranded: 0,
+            cut: 0,
         });
         let state = Arc::new(state);
         let serving = serve(listener, port, target, Arc::clone(&state));
@@ -77,7 +123,19 @@ impl Proxy {
     /// Strands every connection there is: open, and silent for good, as when a firewall forgets
     /// it. New ones are not affected.
     pub fn strand(&self) {
-        self.state.send_modify(|state| state.era += 1);
+        self.state.send_modify(|state| {
+            state.era += 1;
+            state.stranded = state.era;
+        });
+    }
+
+    /// Closes every connection there is, and drops what it holds back of them. New ones are not
+    /// affected.
+    pub fn cut(&self) {
+        self.state.send_modify(|state| {
+            state.era += 1;
+            state.cut = state.era;
+        });
     }
 }
 
@@ -88,6 +146,16 @@ impl Drop for Proxy {
     }
 }
 
+impl State {
+    fn closes(&self, era: u64) -> bool {
+        self.mode == Mode::Refuse || era < self.cut
+    }
+
+    fn holds(&self, era: u64) -> bool {
+        self.mode == Mode::Hang || era < self.stranded
+    }
+}
+
 fn listen(port: u16) -> io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
@@ -95,11 +163,12 @@ fn listen(port: u16) -> io::Result<TcpListener> {
     socket.listen(1024)
 }
 
-async fn serve(listener: TcpListener, port: u16, target: u16, state: Arc<watch::Sender<State>>) {
+async fn serve(listener: TcpListener, port: u16, target: Target, state: Arc<watch::Sender<State>>) {
     let mut listener = Some(listener);
     let mut changes = state.subscribe();
     loop {
-        if changes.borrow_and_update().mode == Mode::Refuse {
+        let refuses = changes.borrow_and_update().mode == Mode::Refuse;
+        if refuses && target.sign.is_none() {
             listener = None;
         } else if listener.is_none() {
             listener = Some(listen(port).expect("the proxy's port again"));
@@ -119,46 +188,95 @@ async fn serve(listener: TcpListener, port: u16, target: u16, state: Arc<watch::
     }
 }
 
-async fn relay(client: TcpStream, target: u16, mut state: watch::Receiver<State>) {
-    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await else {
+/// One connection of a client, and the one to the server that is its other half.
+struct Relay {
+    era: u64,
+    sign: Option<&'static str>,
+    /// Whether the mode is for this one.
+    is_meant: AtomicBool,
+}
+
+async fn relay(client: TcpStream, target: Target, mut state: watch::Receiver<State>) {
+    let relay = Relay {
+        era: state.borrow().era,
+        sign: target.sign,
+        is_meant: AtomicBool::new(target.sign.is_none()),
+    };
+    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target.port)).await else {
         return;
     };
-    let era = state.borrow().era;
     let (client_reads, client_writes) = client.into_split();
     let (server_reads, server_writes) = server.into_split();
-    let requests = pump(client_reads, server_writes, state.clone(), era, false);
-    let replies = pump(server_reads, client_writes, state.clone(), era, true);
     tokio::select! {
-        () = requests => {}
-        () = replies => {}
-        _ = state.wait_for(|state| state.mode == Mode::Refuse) => {}
+        () = relay.pump(client_reads, server_writes, state.clone(), false) => {}
+        () = relay.pump(server_reads, client_writes, state.clone(), true) => {}
+        _ = state.wait_for(|state| relay.is_meant() && state.closes(relay.era)) => {}
     }
 }
 
-/// Moves bytes one way, as the mode says when they arrive.
-async fn pump(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    mut state: watch::Receiver<State>,
-    era: u64,
-    to_client: bool,
-) {
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        let Ok(read @ 1..) = from.read(&mut buffer).await else {
-            return;
-        };
-        let going_on = state.wait_for(|state| state.era == era && state.mode != Mode::Hang);
-        let mode = match going_on.await {
-            Ok(state) => state.mode.clone(),
-            Err(_) => return,
-        };
-        let bytes = match &mode {
-            Mode::Garble(garbage) if to_client => garbage.as_slice(),
-            _ => buffer.get(..read).unwrap_or_default(),
-        };
-        if to.write_all(bytes).await.is_err() {
-            return;
+impl Relay {
+    /// Moves bytes one way, as the mode says when they arrive.
+    async fn pump(
+        &self,
+        mut from: OwnedReadHalf,
+        mut to: OwnedWriteHalf,
+        mut state: watch::Receiver<State>,
+        to_client: bool,
+    ) {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let Ok(read @ 1..) = from.read(&mut buffer).await else {
+                return;
+            };
+            let bytes = buffer.get(..read).unwrap_or_default();
+            if !to_client {
+                self.look_at(bytes);
+            }
+            let Some(mut mode) = self.lets_through(&mut state).await else {
+                return;
+            };
+            if let Mode::Dawdle(time) = mode {
+                sleep(time).await;
+                // Meanwhile it may have been stranded.
+                let Some(later) = self.lets_through(&mut state).await else {
+                    return;
+                };
+                mode = later;
+            }
+            let bytes = match &mode {
+                Mode::Garble(garbage) if to_client => garbage.as_slice(),
+                _ => bytes,
+            };
+            if to.write_all(bytes).await.is_err() {
+                return;
+            }
         }
+    }
+
+    /// Waits until bytes may go on; the mode then, or none if they never may.
+    async fn lets_through(&self, state: &mut watch::Receiver<State>) -> Option<Mode> {
+        if !self.is_meant() {
+            return Some(Mode::Forward);
+        }
+        let decided = state.wait_for(|state| state.closes(self.era) || !state.holds(self.era));
+        let state = decided.await.ok()?;
+        // Who watches the state does not hear when it is meant only now.
+        (!state.closes(self.era)).then(|| state.mode.clone())
+    }
+
+    /// Looks for the sign in what the client sends.
+    fn look_at(&self, bytes: &[u8]) {
+        let shows = |sign: &str| {
+            bytes
+                .windows(sign.len())
+                .any(|part| part == sign.as_bytes())
+        };
+        if !self.is_meant() && self.sign.is_some_and(shows) {
+            self.is_meant.store(true, SeqCst);
+        }
+    }
+
+    fn is_meant(&self) -> bool {
+        self.is_meant.load(SeqCst)
     }
 }

@@ -14,6 +14,7 @@ use std::{
 use redis::{Client, aio::MultiplexedConnection, cmd};
 use tokio::time::sleep;
 
+use crate::process;
 use crate::wait::eventually;
 
 /// A running `redis-server`.
@@ -95,12 +96,12 @@ impl RedisServer {
 
     /// Stops the server's process in its tracks: connections stay, nothing is answered.
     pub fn pause(&self) {
-        self.signal("STOP");
+        process::pause(self.process_id());
     }
 
     /// Lets a paused server go on.
     pub fn resume(&self) {
-        self.signal("CONT");
+        process::resume(self.process_id());
     }
 
     /// The server's port on 127.0.0.1.
@@ -224,13 +225,8 @@ impl RedisServer {
         .await
     }
 
-    fn signal(&self, name: &str) {
-        let process = self.process.as_ref().expect("a running server");
-        let sent = Command::new("sh")
-            .arg("-c")
-            .arg(format!("kill -{name} {}", process.id()))
-            .status();
-        assert!(sent.is_ok_and(|status| status.success()), "kill -{name}");
+    fn process_id(&self) -> u32 {
+        self.process.as_ref().expect("a running server").id()
     }
 
     fn log(&self) -> String {

@@ -23,7 +23,8 @@ Usage: cargo xtask <command> [arguments]
                      each fuzz target (or those named) for N seconds, 60 by default.
   check-history [--minutes N] [--seed S] [--store memory|redis]
                      random histories on both stores, or on one, for N minutes, 10 by default, with
-                     seeds from S on; the story of the first that breaks a promise.
+                     seeds from S on; the story of the first that breaks a promise. Those on Redis
+                     also with trouble on the connections that tell of changes.
   deny               licences, sources and bans of all dependencies (deny.toml);
                      installs cargo-deny if there is none.";
 

@@ -22,7 +22,7 @@ use std::any::Any;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -208,14 +208,18 @@ impl Near {
         right: impl FnOnce(&[Key]) -> bool,
         rule: &NearRule<V>,
     ) -> Option<V> {
-        let copy = self.kept.get(key)?;
         let now = self.now();
+        // Before the look-up: a proof says nothing of a copy that was found before it, and may have
+        // gone since.
+        if !self.is_proven(now) {
+            return None;
+        }
+        let copy = self.kept.get(key)?;
         let meta = &copy.meta;
         let marks = meta.tags.iter().zip(&meta.marks);
         let usable = now < meta.until
             // Functions that share entries may keep them for different times.
             && now.saturating_sub(meta.found) < rule.ttl
-            && self.is_proven(now)
             && meta.epoch == self.epoch.load(SeqCst)
             && right(&meta.tags)
             && marks
@@ -305,6 +309,9 @@ impl Near {
 
     /// Nothing is told any more.
     pub(crate) fn lost(&self) {
+        if self.broken.has(Rule::Loss) {
+            return;
+        }
         self.proven.store(0, SeqCst);
         self.all_changed();
     }
@@ -314,7 +321,10 @@ impl Near {
     /// The server answers a `PING` on the connection on which it tells of changes, in order: who
     /// has worked through the answer has worked through the changes before it.
     pub(crate) fn confirmed(&self, at: Instant) {
-        let until = at.checked_add(self.lag);
+        let until = match self.broken.has(Rule::Proof) {
+            true => None,
+            false => at.checked_add(self.lag),
+        };
         let until = until.map_or(u64::MAX, |until| self.since_start(until));
         self.proven.store(until, SeqCst);
     }
@@ -336,7 +346,8 @@ impl Near {
     }
 
     fn is_proven(&self, now: u64) -> bool {
-        now < self.proven.load(Relaxed)
+        // Whoever sees the proof sees what was told before it.
+        now < self.proven.load(Acquire)
     }
 
     fn now(&self) -> u64 {
@@ -511,6 +522,37 @@ mod tests {
         assert!(near.begin(&place).is_none());
         near.confirmed(Instant::now());
         assert_eq!(read(&near, &place), Some(1), "nothing has changed");
+    }
+
+    /// First there is a copy and no proof, then a proof and no copy: whoever reads across the two
+    /// must not take one of each.
+    #[test]
+    fn a_proof_is_not_for_what_was_looked_up_before_it() {
+        const ROUNDS: usize = 500;
+        let place = place("1", &[]);
+        let long_ago = Instant::now().checked_sub(LAG);
+        let long_ago = long_ago.expect("the machine runs longer than that");
+        for _ in 0..ROUNDS {
+            let near = near();
+            let filling = begin(&near, &place).expect("tracked");
+            near.confirmed(long_ago);
+            keep(&near, &place, filling, 1);
+            let (reads, over) = (AtomicU64::new(0), AtomicU64::new(0));
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while over.load(SeqCst) == 0 {
+                        assert_eq!(read(&near, &place), None);
+                        reads.fetch_add(1, SeqCst);
+                    }
+                });
+                while reads.load(SeqCst) < 10 {
+                    std::hint::spin_loop();
+                }
+                near.changed("ns:1");
+                near.confirmed(Instant::now());
+                over.store(1, SeqCst);
+            });
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! One client: one random operation after another, each checked when it ends.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_runtime::test_util::events;
-use cache_runtime::{Cache, refresh};
+use cache_runtime::{Cache, Outcome, refresh};
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
@@ -11,8 +11,8 @@ use super::NEAR_LAG;
 use super::database::{Down, Row, Write};
 use super::functions;
 use super::log::{Answer, Caller, Op, What};
-use super::random::Random;
 use super::run::Run;
+use crate::random::Random;
 use crate::wait::{briefly, within};
 
 pub(super) struct Client<'a> {
@@ -48,7 +48,9 @@ impl<'a> Client<'a> {
     /// Runs until the operations of all clients are used up, or a violation is found.
     pub(super) async fn work(mut self) {
         while let Some(call) = self.run.next() {
-            let key = self.random.below(self.run.config.keys as u64) as usize;
+            let keys = &self.run.keys;
+            let key = self.random.below(keys.len() as u64) as usize;
+            let key = *keys.get(key).expect("a key");
             let by = Caller {
                 process: self.process,
                 client: self.number,
@@ -67,10 +69,12 @@ impl<'a> Client<'a> {
         let (op, patience) = (self.op(), self.patience());
         let run = self.run;
         run.floors.settle(self.process, self.cache, &run.log);
-        let (mut floor, own) = run.floors.of(by);
-        if op == Op::Read && functions::is_near(by.key) {
-            floor = run.floors.of_fleet_before(by.key, NEAR_LAG);
-        }
+        let start = Instant::now();
+        let (floor, own) = run.floors.of(by);
+        let of_copies = match functions::is_near(by.key) {
+            true => run.floors.of_fleet_before(by.key, start, NEAR_LAG),
+            false => floor,
+        };
         let before = run.database.version(by.key);
         run.log.add(by, What::Calls { op, floor, own });
         match op {
@@ -87,16 +91,20 @@ impl<'a> Client<'a> {
                     return;
                 };
                 let row = result.ok().flatten();
-                run.log.add(
-                    by,
-                    What::Returns(Answer {
-                        version: row.map(|row| row.version),
-                        failed: result.is_err(),
-                        events,
-                    }),
-                );
+                let mut answer = Answer {
+                    version: row.map(|row| row.version),
+                    failed: result.is_err(),
+                    outdated: Duration::ZERO,
+                    events,
+                };
+                let is_copy = answer.outcome() == Some(Outcome::Near);
+                if is_copy && let Some(row) = row {
+                    answer.outdated = run.floors.above_since(by.key, start, row.version);
+                }
+                run.log.add(by, What::Returns(answer));
                 if let Some(row) = row {
-                    self.check(by, op, row, floor.max(own), before);
+                    let floor = if is_copy { of_copies } else { floor };
+                    self.check(by, op, row, floor.max(own), before, is_copy);
                 }
             }
             Op::Invalidate => {
@@ -189,18 +197,20 @@ impl<'a> Client<'a> {
             Some(failed) => What::Returns(Answer {
                 version: None,
                 failed,
+                outdated: Duration::ZERO,
                 events: Vec::new(),
             }),
         };
         self.run.log.add(by, what);
     }
 
-    fn check(&self, by: Caller, op: Op, row: Row, floor: u64, before: u64) {
+    fn check(&self, by: Caller, op: Op, row: Row, floor: u64, before: u64, is_copy: bool) {
+        let what = if is_copy { "a copy of" } else { "returned" };
         let Row { key, version, .. } = row;
         let broken = if key != by.key {
             format!("G1: returned the row of key {key}")
         } else if version < floor {
-            format!("G3: returned version {version} below the floor {floor}")
+            format!("G3: {what} version {version} below the floor {floor}")
         } else if op == Op::Refresh && version < before {
             format!("a refresh returned version {version}, older than its call ({before})")
         } else if version > self.run.database.version(by.key) {

@@ -17,6 +17,8 @@ pub struct Config {
     pub clients: usize,
     /// Few, so that everything collides. Each takes the next setting of the annotated function.
     pub keys: usize,
+    /// The keys of which are used.
+    pub settings: Settings,
     /// What the clients do.
     pub mix: Mix,
     /// What the origin does.
@@ -37,6 +39,7 @@ impl Config {
             processes: 3,
             clients: 6,
             keys: 11,
+            settings: Settings::All,
             mix: Mix::EVERYTHING,
             faults: Faults::SOME,
             scope: Scope::Fleet,
@@ -53,6 +56,26 @@ impl Config {
             ..Self::everything(seed, operations, link)
         }
     }
+
+    /// A run of what there are copies of in the processes, which live long enough to become old.
+    #[must_use]
+    pub fn copies(seed: u64, operations: usize, link: Link) -> Self {
+        Self {
+            keys: 44,
+            settings: Settings::Near,
+            mix: Mix::MOSTLY_READS,
+            ..Self::everything(seed, operations, link)
+        }
+    }
+}
+
+/// Settings of the annotated function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settings {
+    /// All of them.
+    All,
+    /// Those with copies in each process.
+    Near,
 }
 
 /// How many of a thousand operations are what; the rest are reads.
@@ -89,6 +112,19 @@ impl Mix {
         updates: 30,
         removals: 30,
         dropped: 120,
+        failing: 150,
+    };
+
+    /// Little of everything but reads.
+    pub const MOSTLY_READS: Self = Self {
+        refreshes: 2,
+        peeks: 10,
+        invalidations: 4,
+        clearings: 1,
+        expiries: 2,
+        updates: 4,
+        removals: 4,
+        dropped: 40,
         failing: 150,
     };
 

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::config::Faults;
 use super::log::{Caller, Ending, Log, What};
-use super::random::Random;
+use crate::random::Random;
 
 /// A row as some load or write saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! What must not be returned any more.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use cache_runtime::Cache;
@@ -44,12 +44,20 @@ impl Floors {
         (read(&self.fleet, by.key), read(own, by.key))
     }
 
-    /// The floor of the fleet as it stood so long ago.
-    pub(super) fn of_fleet_before(&self, key: usize, lag: Duration) -> u64 {
-        let raised = self.raised.get(key).expect("keys are numbered from 0");
-        let raised = raised.lock().expect("a list");
-        let then = raised.iter().filter(|(at, _)| at.elapsed() >= lag);
+    /// The floor of the fleet as it stood so long before.
+    pub(super) fn of_fleet_before(&self, key: usize, now: Instant, lag: Duration) -> u64 {
+        let raised = self.raised(key);
+        let then = raised
+            .iter()
+            .filter(|(at, _)| now.saturating_duration_since(*at) >= lag);
         then.map(|(_, version)| *version).max().unwrap_or(0)
+    }
+
+    /// For how long the floor of the fleet had been above this version.
+    pub(super) fn above_since(&self, key: usize, now: Instant, version: u64) -> Duration {
+        let raised = self.raised(key);
+        let first = raised.iter().find(|(_, raised)| *raised > version);
+        first.map_or(Duration::ZERO, |(at, _)| now.saturating_duration_since(*at))
     }
 
     /// An invalidation has ended, confirmed or not: its own process stands by it at once.
@@ -63,12 +71,7 @@ impl Floors {
     /// An invalidation is confirmed.
     pub(super) fn acknowledged(&self, by: Caller, version: u64, log: &Log) {
         raise(&self.fleet, by.key, version);
-        if let Some(raised) = self.raised.get(by.key) {
-            raised
-                .lock()
-                .expect("a list")
-                .push((Instant::now(), version));
-        }
+        self.raised(by.key).push((Instant::now(), version));
         log.add(by, What::Acknowledged(version));
     }
 
@@ -88,6 +91,11 @@ impl Floors {
         for (by, version) in taken {
             self.acknowledged(by, version, log);
         }
+    }
+
+    fn raised(&self, key: usize) -> MutexGuard<'_, Vec<(Instant, u64)>> {
+        let raised = self.raised.get(key).expect("keys are numbered from 0");
+        raised.lock().expect("a list")
     }
 
     fn process(&self, process: usize) -> &Process {

@@ -81,6 +81,8 @@ pub(super) struct Answer {
     /// The version returned; none for errors, for `None`, and for what returns no value.
     pub(super) version: Option<u64>,
     pub(super) failed: bool,
+    /// Of a copy: how long before the call it was acknowledged that there is a newer version.
+    pub(super) outdated: Duration,
     /// The story of a read, as the cache tells it.
     pub(super) events: Vec<Event>,
 }
@@ -169,6 +171,9 @@ impl fmt::Display for Answer {
             (Some(version), _) => write!(f, "returns {version}")?,
             (None, true) => f.write_str("fails")?,
             (None, false) => f.write_str("returns nothing")?,
+        }
+        if !self.outdated.is_zero() {
+            write!(f, ", outdated for {:?}", self.outdated)?;
         }
         if !self.events.is_empty() {
             write!(f, "  {:?}", self.events)?;

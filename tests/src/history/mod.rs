@@ -12,8 +12,9 @@
 //! returned (`stats().unconfirmed`). An invalidation that ended without that, dropped ones included,
 //! raises the floor of its own process at once, and that of all when nothing is queued any more.
 //!
-//! Of functions with copies in each process (`near`) the floor of the other processes' changes is the
-//! one of [`NEAR_LAG`] before; that of the own ones is as strict.
+//! Of what a copy in the process serves (`near`) the floor of the other processes' changes is the one
+//! of [`NEAR_LAG`] before, in whatever [`Trouble`] the connection is on which changes are told; that of
+//! the own ones is as strict.
 //!
 //! **G2** is judged when the run is over; see [`sharing`].
 //!
@@ -39,10 +40,10 @@ mod database;
 mod floors;
 mod functions;
 mod log;
-mod random;
 mod run;
 pub mod sharing;
 mod summary;
+mod trouble;
 
 use std::sync::Arc;
 use std::thread;
@@ -53,9 +54,10 @@ use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-pub use self::config::{Config, Faults, Link, Mix, Scope};
+pub use self::config::{Config, Faults, Link, Mix, Scope, Settings};
 pub use self::sharing::Excuse;
 pub use self::summary::Summary;
+pub use self::trouble::{TRACKING, Trouble};
 
 use self::client::Client;
 use self::run::Run;

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use super::config::Config;
+use super::config::{Config, Settings};
 use super::database::Database;
 use super::floors::Floors;
+use super::functions;
 use super::log::{Caller, Log};
 
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(super) struct Run {
     pub(super) log: Arc<Log>,
     pub(super) database: Arc<Database>,
     pub(super) floors: Floors,
+    /// Those that are used.
+    pub(super) keys: Vec<usize>,
     calls: AtomicUsize,
     stopped: AtomicBool,
     violations: Mutex<Vec<Violation>>,
@@ -43,13 +46,16 @@ impl Run {
         let Config {
             keys,
             processes,
+            settings,
             faults,
             seed,
             ..
         } = config;
+        let is_used = |key: &usize| settings == Settings::All || functions::is_near(*key);
         Self {
             database: Arc::new(Database::new(keys, processes, faults, seed, log.clone())),
             floors: Floors::new(keys, processes),
+            keys: (0..keys).filter(is_used).collect(),
             calls: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             violations: Mutex::default(),

@@ -403,6 +403,7 @@ mod tests {
             let answer = Answer {
                 version: None,
                 failed: false,
+                outdated: Duration::ZERO,
                 events: Vec::new(),
             };
             self.add(call, call, What::Returns(answer))

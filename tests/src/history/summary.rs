@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use super::config::Config;
 use super::log::{Op, Step, What};
@@ -40,6 +41,10 @@ pub struct Summary {
     pub excused: BTreeMap<Excuse, usize>,
     /// How many calls were served how.
     pub outcomes: BTreeMap<String, usize>,
+    /// Copies served although it was acknowledged that there is a newer version.
+    pub outdated: usize,
+    /// How long before the call that was, at most.
+    pub longest_outdated: Duration,
     /// Promises not kept.
     pub violations: usize,
     stories: Vec<String>,
@@ -63,6 +68,8 @@ impl Summary {
             overlapping: sharing.overlapping,
             excused: sharing.excused,
             outcomes: BTreeMap::new(),
+            outdated: 0,
+            longest_outdated: Duration::ZERO,
             violations: violations.len() + sharing.violations.len(),
             stories: Vec::new(),
         };
@@ -82,6 +89,8 @@ impl Summary {
                         let outcome = outcome.to_string();
                         *summary.outcomes.entry(outcome).or_default() += 1;
                     }
+                    summary.outdated += usize::from(!answer.outdated.is_zero());
+                    summary.longest_outdated = summary.longest_outdated.max(answer.outdated);
                     if answer.version.is_some() {
                         summary.compared += 1;
                         let floor = floors.get(&step.by.call);
@@ -163,6 +172,13 @@ impl fmt::Display for Summary {
         write!(f, "  served:")?;
         for (outcome, calls) in &self.outcomes {
             write!(f, " {calls} {outcome};")?;
+        }
+        if self.outdated > 0 {
+            write!(
+                f,
+                "\n  {} copies were outdated, for {:.1?} at most",
+                self.outdated, self.longest_outdated
+            )?;
         }
         write!(
             f,

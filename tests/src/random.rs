@@ -2,19 +2,20 @@
 
 /// `SplitMix64`: small, fast, and each seed a stream of its own.
 #[derive(Debug, Clone)]
-pub(super) struct Random(u64);
+pub struct Random(u64);
 
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Random {
     /// The stream of one of the users of a seed.
-    pub(super) fn new(seed: u64, user: u64) -> Self {
+    #[must_use]
+    pub fn new(seed: u64, user: u64) -> Self {
         let mut mixed = Self(seed ^ user.wrapping_mul(STEP).rotate_left(32));
         mixed.next();
         mixed
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(STEP);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,12 +24,12 @@ impl Random {
     }
 
     /// A number below `limit`; 0 if there is none.
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.next().checked_rem(limit).unwrap_or(0)
     }
 
     /// True this often in a thousand.
-    pub(super) fn permille(&mut self, often: u32) -> bool {
+    pub fn permille(&mut self, often: u32) -> bool {
         self.below(1000) < u64::from(often)
     }
 }
