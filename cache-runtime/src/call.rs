@@ -126,6 +126,17 @@ pub fn events<F: Future>(call: F) -> impl Future<Output = (F::Output, Vec<Event>
     })
 }
 
+/// The value of a batch together with the events of each id, by the key of its entry.
+pub fn events_by_key<F: Future>(call: F) -> impl Future<Output = (F::Output, Vec<(Key, Event)>)> {
+    Wrapped::new(call, Mode::Cached, |output, control| {
+        let told = control.0.events.lock();
+        let of_keys = told
+            .iter()
+            .filter_map(|told| Some((told.key.clone()?, told.event)));
+        (output, of_keys.collect())
+    })
+}
+
 pin_project! {
     /// A wrapped call. The control is made by the first poll, which sees the wrappers around it.
     struct Wrapped<F: Future, T> {

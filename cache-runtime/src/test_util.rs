@@ -1,7 +1,7 @@
 //! Seams for this project's own tests and fuzz targets. Hidden, and no part of the public surface.
 
 pub use crate::broken::Rule;
-pub use crate::call::events;
+pub use crate::call::{events, events_by_key};
 pub use crate::codec::{TypeIdentity, type_identity};
 pub use crate::config::{Backend, Namespace, RedisConfig};
 pub use crate::envelope::{

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cache_runtime::test_util::events;
+use cache_runtime::test_util::{events, events_by_key};
 use cache_runtime::{Cache, Outcome, refresh};
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
@@ -67,6 +67,9 @@ impl<'a> Client<'a> {
 
     async fn operate(&mut self, by: Caller) {
         let (op, patience) = (self.op(), self.patience());
+        if op == Op::Read && functions::is_many(by.key) && self.random.below(2) == 0 {
+            return self.read_all(by, patience).await;
+        }
         let run = self.run;
         run.floors.settle(self.process, self.cache, &run.log);
         let start = Instant::now();
@@ -149,6 +152,56 @@ impl<'a> Client<'a> {
                     run.floors.ended(by, version, &run.log);
                     run.floors.settle(self.process, self.cache, &run.log);
                 }
+            }
+        }
+    }
+
+    /// Reads several keys at once: an operation for each of them.
+    async fn read_all(&mut self, by: Caller, patience: Patience) {
+        let run = self.run;
+        run.floors.settle(self.process, self.cache, &run.log);
+        let mut callers = vec![by];
+        for key in run
+            .keys
+            .iter()
+            .copied()
+            .filter(|key| functions::is_many(*key))
+        {
+            if key != by.key
+                && self.random.below(3) > 0
+                && let Some(call) = run.next()
+            {
+                callers.push(Caller { key, call, ..by });
+            }
+        }
+        let begun = |by: &Caller| {
+            let (floor, own) = run.floors.of(*by);
+            let op = Op::Read;
+            run.log.add(*by, What::Calls { op, floor, own });
+            (floor.max(own), run.database.version(by.key))
+        };
+        let begun: Vec<_> = callers.iter().map(begun).collect();
+        let keys: Vec<_> = callers.iter().map(|by| by.key).collect();
+        let call = events_by_key(functions::read_all(&run.database, &callers, &keys));
+        let Some((result, events)) = ends(patience, call).await else {
+            callers
+                .iter()
+                .for_each(|by| run.log.add(*by, What::Dropped));
+            return;
+        };
+        for (by, (floor, before)) in callers.into_iter().zip(begun) {
+            let row = result.as_ref().ok().and_then(|rows| *rows.get(&by.key)?);
+            let key = functions::key_of_many(by.key);
+            let events = events.iter().filter(|(of, _)| of.as_str() == key);
+            let answer = Answer {
+                version: row.map(|row| row.version),
+                failed: result.is_err(),
+                outdated: Duration::ZERO,
+                events: events.map(|(_, event)| *event).collect(),
+            };
+            run.log.add(by, What::Returns(answer));
+            if let Some(row) = row {
+                self.check(by, Op::Read, row, floor, before, false);
             }
         }
     }

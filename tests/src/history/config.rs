@@ -38,7 +38,7 @@ impl Config {
             operations,
             processes: 3,
             clients: 6,
-            keys: 11,
+            keys: 48,
             settings: Settings::All,
             mix: Mix::EVERYTHING,
             faults: Faults::SOME,
@@ -61,7 +61,7 @@ impl Config {
     #[must_use]
     pub fn copies(seed: u64, operations: usize, link: Link) -> Self {
         Self {
-            keys: 44,
+            keys: 48,
             settings: Settings::Near,
             mix: Mix::MOSTLY_READS,
             ..Self::everything(seed, operations, link)

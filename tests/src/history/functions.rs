@@ -2,6 +2,7 @@
 //!
 //! Every key of a run belongs to one of the [`Setting`]s, so few keys try them all.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -158,6 +159,46 @@ settings! {
     Near: near, Down, (ttl = 300, near), (read(key));
     /// Has copies that end by its tags too.
     NearTagged: near_tagged, Down, (ttl = "60ms", near, tags("row:{key}", "shelf")), (tag("row:{key}"));
+    /// Is read alone, and by many at once.
+    Many: many, Down, (ttl = "40ms", key = "many:{key}"), (read(key));
+}
+
+/// Reads several keys at once, each for a caller of its own. The entries are those of `many`.
+#[cached(
+    ttl = "40ms",
+    key = "many:{key}",
+    skip(database, callers),
+    cache_if = keeps,
+    policy = POLICY,
+    each(key in keys)
+)]
+pub(super) async fn read_all(
+    database: &Arc<Database>,
+    callers: &[Caller],
+    keys: &[usize],
+) -> Result<HashMap<usize, Option<Row>>, Down> {
+    let mut rows = Vec::new();
+    for by in callers.iter().filter(|by| keys.contains(&by.key)) {
+        rows.push((by.key, database.read(*by, by.key).await));
+    }
+    // One that fails is the failure of all.
+    let rows = rows.into_iter();
+    rows.map(|(key, row)| row.map(|row| (key, row))).collect()
+}
+
+/// The key of an entry that `read_all` reads.
+pub(super) fn key_of_many(key: usize) -> String {
+    read_all_entry(key).key().to_owned()
+}
+
+/// Whether the key is read by many at once too.
+pub(super) fn is_many(key: usize) -> bool {
+    of(key) == Setting::Many
+}
+
+/// Whether a run of all settings uses the key: one of each, and several that can be read at once.
+pub(super) fn is_of_all(key: usize) -> bool {
+    key < SETTINGS.len() || is_many(key)
 }
 
 fn of(key: usize) -> Setting {

@@ -51,7 +51,10 @@ impl Run {
             seed,
             ..
         } = config;
-        let is_used = |key: &usize| settings == Settings::All || functions::is_near(*key);
+        let is_used = |key: &usize| match settings {
+            Settings::All => functions::is_of_all(*key),
+            Settings::Near => functions::is_near(*key),
+        };
         Self {
             database: Arc::new(Database::new(keys, processes, faults, seed, log.clone())),
             floors: Floors::new(keys, processes),

@@ -98,6 +98,8 @@ struct Load {
     start: usize,
     end: usize,
     ending: Option<Ending>,
+    /// When its caller has told what came of it: a batch that fails later makes it fail.
+    over: usize,
 }
 
 /// Stretches of the log, of which one asks whether any of them meets another.
@@ -230,13 +232,13 @@ impl Excuses {
             }
             for (process, stretches) in excuses.fruitless.iter_mut().enumerate() {
                 let hears = calls.iter().filter_map(|(number, call)| {
-                    let under_way = call.start <= load.end && load.end < call.end;
+                    let under_way = call.start <= load.over && load.end < call.end;
                     let start = starts.get(number).filter(|start| **start > load.end);
                     (under_way && call.process == process)
                         .then(|| start.map_or(call.end, |start| call.end.min(*start)))
                 });
-                let heard = hears.max().unwrap_or(load.end);
-                stretches.all.push((load.end, late(load.end).max(heard)));
+                let heard = hears.max().unwrap_or(load.over);
+                stretches.all.push((load.end, late(load.over).max(heard)));
             }
         }
         let stretches = excuses.anybody.values_mut().chain(&mut excuses.fruitless);
@@ -316,12 +318,13 @@ fn read(steps: &[Step]) -> (HashMap<usize, Call>, Vec<Load>) {
                     start: at,
                     end: steps.len(),
                     ending: None,
+                    over: steps.len(),
                 });
             }
             What::Loaded(ending) => {
                 let load = running.get_mut(&by.call).and_then(Vec::pop);
                 if let Some(load) = load.and_then(|load| loads.get_mut(load)) {
-                    load.end = at;
+                    (load.end, load.over) = (at, at);
                     load.ending = Some(*ending);
                 }
             }
@@ -335,6 +338,13 @@ fn read(steps: &[Step]) -> (HashMap<usize, Call>, Vec<Load>) {
                         call.end = at;
                         call.troubled = answer.events.iter().any(is_trouble);
                         call.answered = !call.troubled && (!answer.failed || !call.op.outdates());
+                        let failed = Event::Ended(Outcome::NotStored(NotStored::Failed));
+                        let of_call = |load: &&mut Load| load.call == by.call;
+                        if answer.events.contains(&failed)
+                            && let Some(load) = loads.iter_mut().rev().find(of_call)
+                        {
+                            (load.ending, load.over) = (Some(Ending::Failed), at);
+                        }
                     }
                     What::Dropped => {
                         call.end = at;
