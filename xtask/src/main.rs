@@ -15,7 +15,7 @@ Usage: cargo xtask <command> [arguments]
 
   test [arguments]   every test of the workspace, doc tests included, against a real Redis;
                      installs redis-server if there is none. Arguments go to `cargo test`.
-  bench [--quick] [--only hits|behaviour|coherence|cost] [--rounds N] [--seconds S]
+  bench [--quick] [--only hits|behaviour|coherence|many|cost] [--rounds N] [--seconds S]
         [--scan-keys N] [--out DIR]
                      the project measured against what else there is; writes docs/benchmarks. A
                      quick or partial run writes to target/benchmarks.

@@ -3,6 +3,7 @@
 //! * `hits`: what a hit costs.
 //! * `behaviour`: what happens when many callers miss, data change, types change, Redis goes.
 //! * `coherence`: what it costs to keep copies in processes true, and whether they are.
+//! * `many`: a thousand ids by one call, and tags that very many entries have.
 //! * `cost`: what an annotated function costs where it is compiled.
 //! * `contenders`: everybody who takes part, one file each.
 //! * `report` and `chart`: what is printed and written.
@@ -15,6 +16,7 @@ mod contenders;
 mod cost;
 mod hits;
 mod ids;
+mod many;
 mod options;
 mod origin;
 mod page;
@@ -60,6 +62,10 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     if options.includes(Part::Coherence) {
         let seen = runtime()?.block_on(coherence::observe(options.coherence()))?;
         sections.push(coherence::section(&seen));
+    }
+    if options.includes(Part::Many) {
+        let seen = runtime()?.block_on(many::measure(options.many()))?;
+        sections.push(many::section(&seen));
     }
     if options.includes(Part::Cost) {
         sections.extend(cost::sections(&cost::measure(options.cost())?));

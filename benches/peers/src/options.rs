@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{behaviour, coherence, cost, hits};
+use crate::{behaviour, coherence, cost, hits, many};
 
 pub const USAGE: &str = "\
-cargo xtask bench [--quick] [--only hits|behaviour|coherence|cost] [--rounds N] [--seconds S]
+cargo xtask bench [--quick] [--only hits|behaviour|coherence|many|cost] [--rounds N] [--seconds S]
                   [--scan-keys N] [--out DIR]
 
   --quick      short turns and few runs: to see that it works, not for numbers to rely on
-  --only PART  one part instead of all four
+  --only PART  one part instead of all five
   --rounds N   how often each contender has its turn
   --seconds S  how long a turn is, for instance 0.5
   --scan-keys N
@@ -24,6 +24,7 @@ pub enum Part {
     Hits,
     Behaviour,
     Coherence,
+    Many,
     Cost,
 }
 
@@ -105,6 +106,15 @@ impl Options {
         }
     }
 
+    pub fn many(&self) -> many::Plan {
+        let (rounds, seconds) = if self.quick { (2, 0.05) } else { (9, 0.5) };
+        many::Plan {
+            rounds: self.rounds.unwrap_or(rounds).max(1),
+            length: Duration::from_secs_f64(self.seconds.unwrap_or(seconds).clamp(0.01, 3600.0)),
+            tagged: if self.quick { 10_000 } else { 1_000_000 },
+        }
+    }
+
     pub fn cost(&self) -> cost::Plan {
         let (functions, types, builds) = if self.quick {
             (20, 10, (1, 1))
@@ -137,6 +147,7 @@ fn part(name: &str) -> Option<Part> {
         "hits" => Some(Part::Hits),
         "behaviour" => Some(Part::Behaviour),
         "coherence" => Some(Part::Coherence),
+        "many" => Some(Part::Many),
         "cost" => Some(Part::Cost),
         _ => None,
     }

@@ -17,7 +17,7 @@ use hdrhistogram::Histogram;
 
 use crate::origin::{self, Failure};
 use crate::page::Size;
-use commands::Commands;
+pub use commands::Commands;
 use entrants::{Entered, Place};
 use turn::{Taken, Turn};
 

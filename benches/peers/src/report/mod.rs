@@ -49,6 +49,10 @@ for each number of them in each round, in an order that rotates; a ratio is the 
 rounds of one compared with no process in the same round. CPU time is what the server says of \
 itself. In the race the reader's and the writer's connections are in one process. In the scan the \
 keys are written by another cache in the same process, 10,000 at a time, before they are read.
+* **Many ids at once**: the readers take turns in one process, in an order that rotates; *all at \
+once* is a task for each id, all of them awaited. What is to be loaded has ids that nobody asked for \
+before, and an origin that answers at once. A tag is invalidated five times; its entries are \
+current at the first.
 * **Compiling**: programs with one and with many functions are generated and built with their \
 dependencies built before; a cell is the difference divided by the number of functions.
 

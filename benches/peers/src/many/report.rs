@@ -1,0 +1,80 @@
+//! What the report says of many ids at once.
+
+use super::Seen;
+use super::batches::{Batches, IDS, Reader};
+use super::tag::Tagged;
+use crate::report::{Section, Table, count, median, nanoseconds};
+
+pub fn section(seen: &Seen) -> Section {
+    Section {
+        title: "Many ids at once".to_owned(),
+        text: String::new(),
+        charts: Vec::new(),
+        tables: vec![batches(&seen.batches), tags(&seen.tags)],
+    }
+}
+
+fn batches(batches: &Batches) -> Table {
+    let mut table = Table::new(format!(
+        "{IDS} ids, 256 B each, MessagePack: ids per second, median of the rounds"
+    ));
+    table.head([
+        "all of them cached",
+        "of a call in turn",
+        "none of them cached",
+        "of a call in turn",
+    ]);
+    let last = |rounds: &[Vec<f64>]| rounds.last().cloned().unwrap_or_default();
+    let (hits, loads) = (last(&batches.hits), last(&batches.loads));
+    let rows = batches.hits.iter().zip(&batches.loads);
+    for (reader, (hit, load)) in Reader::ALL.into_iter().zip(rows) {
+        let name = match reader {
+            Reader::ByHand => "redis-rs `MGET`, decoded by hand",
+            Reader::Batch => "one call of `#[cached(…, each(id in ids))]`",
+            Reader::AtOnce => "a call for each id, all at once",
+            Reader::InTurn => "a call for each id, one after another",
+        };
+        let [hit_rate, hit_ratio] = against(hit, &hits);
+        let [load_rate, load_ratio] = against(load, &loads);
+        table.row(name, [hit_rate, hit_ratio, load_rate, load_ratio]);
+    }
+    table.note(
+        "By hand nothing is checked, and nothing is known of leases, invalidations and tags.",
+    );
+    table
+}
+
+/// The rate, and how many times that of the other it is in the same round.
+fn against(rates: &[f64], others: &[f64]) -> [String; 2] {
+    if rates.is_empty() {
+        return ["".to_owned(), "".to_owned()];
+    }
+    let ratios = rates.iter().zip(others).map(|(rate, other)| rate / other);
+    let rate = count(median(rates.iter().copied()));
+    [rate, format!("{:.1}", median(ratios))]
+}
+
+fn tags(tags: &[Tagged]) -> Table {
+    let mut table = Table::new("Invalidating a tag");
+    table.head([
+        "until it is acknowledged: median (longest)",
+        "commands",
+        "of a sample of its entries served afterwards",
+    ]);
+    for tag in tags {
+        let name = match tag.entries {
+            1 => "that one entry has".to_owned(),
+            entries => format!("that {entries} entries have"),
+        };
+        let longest = tag.took.iter().copied().fold(0.0, f64::max);
+        let took = nanoseconds(median(tag.took.iter().copied()));
+        let (served, sample) = tag.served;
+        let cells = [
+            format!("{took} ({})", nanoseconds(longest)),
+            format!("{:.0}", tag.commands),
+            format!("{served} of {sample}"),
+        ];
+        table.row(&name, cells);
+    }
+    table
+}
