@@ -182,7 +182,7 @@ impl Expansion<'_> {
                 quote_spanned! {span=>
                     match #address #bypass #near {
                         __cache::Near::Hit(hit) => return #hit,
-                        __cache::Near::Miss(at) => #asked,
+                        __cache::Near::Miss(mut at) => #asked,
                     }
                 }
             }

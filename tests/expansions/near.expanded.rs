@@ -7,7 +7,7 @@ async fn get_user(db: &Db, id: u64) -> Result<Arc<User>, DbError> {
         .near_for(::core::time::Duration::new(5, 0))
     {
         __cache::Near::Hit(hit) => return hit,
-        __cache::Near::Miss(at) => {
+        __cache::Near::Miss(mut at) => {
             at.ttl(::core::time::Duration::new(300, 0))
                 .share_errors(
                     __cache::Errors::<Result<Arc<User>, DbError>>::new().sharing(),

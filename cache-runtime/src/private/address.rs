@@ -1,6 +1,7 @@
 //! [`Address`]: where the value of one call is, which is all that a copy in the process is found by.
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use crate::spot::Spot;
 
 /// Where the value of one call is, put together in the order the macro writes it.
 ///
-/// It borrows what it can: a near hit costs neither an allocation nor a count that all threads share.
+/// It stays where it was made and borrows what it can: a near hit costs neither a move, nor an
+/// allocation, nor a count that all threads share.
 #[must_use]
 pub struct Address<'c, S: Returns> {
     site: &'static Site,
@@ -53,13 +55,13 @@ impl<'c, S: Returns> Address<'c, S> {
     }
 
     /// Which cache; before [`key`](Self::key), which needs its namespace.
-    pub fn cache(mut self, cache: &'c Cache) -> Self {
+    pub fn cache(&mut self, cache: &'c Cache) -> &mut Self {
         self.cache = Some(Held::Lent(cache));
         self
     }
 
     /// Renders the key.
-    pub fn key(mut self, render: impl FnOnce(KeyPlan) -> KeyBuilder) -> Self {
+    pub fn key(&mut self, render: impl FnOnce(KeyPlan) -> KeyBuilder) -> &mut Self {
         let cache = self.cache.get_or_insert_with(Held::current);
         let plan = KeyPlan {
             site: self.site,
@@ -71,20 +73,20 @@ impl<'c, S: Returns> Address<'c, S> {
     }
 
     /// Renders a label that entries share; after [`cache`](Self::cache), like the key.
-    pub fn tag(mut self, render: impl FnOnce(KeyBuilder) -> KeyBuilder) -> Self {
+    pub fn tag(&mut self, render: impl FnOnce(KeyBuilder) -> KeyBuilder) -> &mut Self {
         let cache = self.cache.get_or_insert_with(Held::current);
         self.tags.push(cache.tag_key(render));
         self
     }
 
     /// Whether this call skips the cache.
-    pub fn bypass(mut self, bypass: bool) -> Self {
+    pub fn bypass(&mut self, bypass: bool) -> &mut Self {
         self.bypass = bypass;
         self
     }
 
     /// Keeps copies of what is found in the process, as long as they are fresh, and looks for one.
-    pub fn near(self) -> Near<'c, S>
+    pub fn near(&mut self) -> Near<'c, S>
     where
         S::Value: NearValue,
     {
@@ -92,7 +94,7 @@ impl<'c, S: Returns> Address<'c, S> {
     }
 
     /// The same, for copies that are kept this long at the most.
-    pub fn near_for(mut self, ttl: Duration) -> Near<'c, S>
+    pub fn near_for(&mut self, ttl: Duration) -> Near<'c, S>
     where
         S::Value: NearValue,
     {
@@ -101,9 +103,14 @@ impl<'c, S: Returns> Address<'c, S> {
             Some(hit) => Near::Hit(S::join(hit)),
             None => {
                 self.near = Some(rule);
-                Near::Miss(self)
+                Near::Miss(self.take())
             }
         }
+    }
+
+    fn take(&mut self) -> Self {
+        let empty = Self::new(self.site, self.scope);
+        mem::replace(self, empty)
     }
 
     fn copy(&self, rule: &NearRule<S::Value>) -> Option<S::Value> {
@@ -129,16 +136,16 @@ impl<'c, S: Returns> Address<'c, S> {
     }
 
     /// How long a value is fresh.
-    pub fn ttl(self, ttl: Duration) -> Plan<S> {
+    pub fn ttl(&mut self, ttl: Duration) -> Plan<S> {
         self.plan(Ttl::Fixed(ttl))
     }
 
     /// How long this value is fresh.
-    pub fn ttl_with(self, ttl: fn(&S::Value) -> Duration) -> Plan<S> {
+    pub fn ttl_with(&mut self, ttl: fn(&S::Value) -> Duration) -> Plan<S> {
         self.plan(Ttl::Of(ttl))
     }
 
-    fn plan(self, ttl: Ttl<S::Value>) -> Plan<S> {
+    fn plan(&mut self, ttl: Ttl<S::Value>) -> Plan<S> {
         let rules = Rules {
             ttl,
             is_none: S::is_none,
@@ -147,11 +154,15 @@ impl<'c, S: Returns> Address<'c, S> {
         };
         let (site, scope) = (self.site, self.scope);
         let addressed = Addressed {
-            engine: self.cache.unwrap_or_else(Held::current).into_engine(),
+            engine: self
+                .cache
+                .take()
+                .unwrap_or_else(Held::current)
+                .into_engine(),
             site,
             scope,
-            key: self.key,
-            tags: self.tags,
+            key: self.key.take(),
+            tags: mem::take(&mut self.tags),
             bypass: self.bypass,
             nearby: self.near.map(|_| Nearby { site, scope }),
         };

@@ -24,7 +24,7 @@
 //! ```text
 //! let plan = match Probe::<R>::new().at(&SITE, &|| ()).key(|key| …).near() {
 //!     Near::Hit(hit) => return hit,
-//!     Near::Miss(at) => at.ttl(Duration::new(300, 0)),
+//!     Near::Miss(mut at) => at.ttl(Duration::new(300, 0)),
 //! };
 //! apart(plan.get_or_load(async move { … })).await
 //! ```
