@@ -73,6 +73,8 @@ struct Desk {
     spare: Option<Batch>,
     /// The size of a value, as a moving average.
     typical_bytes: usize,
+    /// How many batches have been answered.
+    answered: u64,
     /// How many times somebody who reads many keys has begun and not yet ended to join.
     companies: usize,
 }
@@ -110,6 +112,8 @@ pub(super) struct Batch {
     pub(super) reads: VecDeque<Read>,
     /// When its first read joined.
     since: Option<Instant>,
+    /// How many batches had been answered then.
+    answered: u64,
     /// When the first of its reads is over; none if nobody waits.
     pub(super) deadline: Option<Instant>,
 }
@@ -237,6 +241,7 @@ impl Reads {
         let batch = &mut desk.open;
         if batch.keys == 0 {
             batch.apart = apart;
+            batch.answered = desk.answered;
         }
         let since = *batch.since.get_or_insert_with(Instant::now);
         let deadline = deadline.min(since + RESPONSE_TIMEOUT);
@@ -416,9 +421,11 @@ impl Reads {
         }
         batch.clear();
         desk.spare = Some(batch);
+        desk.answered += 1;
     }
 
-    /// Answers those whose time is over; how many were still waiting.
+    /// Answers those whose time is over. How many were still waiting while nobody else was answered:
+    /// the others were too many.
     pub(super) fn expire(
         &self,
         number: u64,
@@ -426,30 +433,35 @@ impl Reads {
         now: Instant,
         failure: &Failure,
     ) -> usize {
-        let mut late = Vec::new();
+        let (mut late, mut alone) = (Vec::new(), 0);
         let mut guard = self.desk.lock();
         let desk = &mut *guard;
         let Some(link) = desk.link(number) else {
             return 0;
         };
         link.alarm = None;
+        let answered = desk.answered;
         let batches = received.into_iter().chain(&mut desk.sent);
         for batch in batches.chain(&mut desk.full).chain([&mut desk.open]) {
             if batch.deadline.is_none_or(|first| first > now) {
                 continue;
             }
             for read in &mut batch.reads {
-                if read.deadline <= now {
-                    late.extend(read.reply.take());
+                if read.deadline <= now
+                    && let Some(reply) = read.reply.take()
+                {
+                    late.push((reply, batch.answered == answered));
                 }
             }
             let waiting = batch.reads.iter().filter(|read| read.reply.is_some());
             batch.deadline = waiting.map(|read| read.deadline).min();
         }
         drop(guard);
-        let late = late.into_iter();
-        late.filter_map(|reply| reply.send(Err(failure.clone())).ok())
-            .count()
+        for (reply, is_alone) in late {
+            let waited = reply.send(Err(failure.clone())).is_ok();
+            alone += usize::from(waited && is_alone);
+        }
+        alone
     }
 
     /// Puts the pen back, and has the sender go on with what is left.
@@ -856,5 +868,68 @@ mod tests {
         assert_eq!(most_keys(), 1);
         (0..60).for_each(|_| carry(100, 100 * 256));
         assert_eq!(most_keys(), MOST_KEYS);
+    }
+
+    #[tokio::test]
+    async fn who_is_late_while_others_are_answered_is_one_of_too_many() {
+        let (reads, _server) = desk();
+        let _first = join(&reads, "a", LONG);
+        write(reads.turn(LINK, true, None));
+        let _second = join(&reads, "b", Duration::ZERO);
+        let first = reads.next(LINK).expect("a batch");
+        reads.recycle(first, 0);
+        assert_eq!(reads.expire(LINK, None, Instant::now(), &failure()), 0);
+        write(reads.turn(LINK, true, None));
+        let _third = join(&reads, "c", Duration::ZERO);
+        assert_eq!(reads.expire(LINK, None, Instant::now(), &failure()), 1);
+    }
+
+    #[tokio::test]
+    async fn a_company_leaves_at_once_when_the_last_has_joined() {
+        let (reads, mut server) = desk();
+        let one = reads.company();
+        let other = reads.company();
+        let mut tickets: Vec<_> = (0..2 * ENOUGH)
+            .map(|id| join(&reads, &id.to_string(), LONG))
+            .collect();
+        assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+        drop(one);
+        assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+        tickets.push(join(&reads, "the last", LONG));
+        drop(other);
+        let written = written(&mut server).await;
+        assert!(written.starts_with("*50\r\n$4\r\nMGET\r\n"), "{written}");
+        assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+        let batch = reads.next(LINK).expect("a batch");
+        assert_eq!(batch.reads.len(), tickets.len());
+    }
+
+    #[tokio::test]
+    async fn a_company_that_finds_the_pen_taken_is_written_by_who_has_it() {
+        let (reads, mut server) = desk();
+        let (_alone, held) = reads
+            .join(&key("alone"), &[], Instant::now() + LONG)
+            .expect("a connection");
+        let mut held = held.expect("the pen");
+        let company = reads.company();
+        let _beside = join(&reads, "beside", LONG);
+        drop(company);
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(held.write(&mut context).is_ready());
+        drop(held);
+        write(reads.turn(LINK, false, None));
+        let written = written(&mut server).await;
+        assert!(written.contains("reads:alone") && written.contains("reads:beside"));
+    }
+
+    #[tokio::test]
+    async fn a_company_without_a_connection_leaves_nobody_behind() {
+        let (reads, _server) = desk();
+        let company = reads.company();
+        let mut ticket = join(&reads, "a", LONG);
+        reads.detach(LINK, &failure());
+        drop(company);
+        assert!(matches!(reply(&mut ticket), Some(Err(_))));
+        assert!(reads.join(&key("a"), &[], Instant::now() + LONG).is_none());
     }
 }
