@@ -326,6 +326,11 @@ impl Flow {
         }
     }
 
+    /// What keeps others of its batch from loading, for who wants them to wait for more than this.
+    pub(crate) fn turn(&mut self) -> Option<Turn> {
+        self.turn.take()
+    }
+
     /// Each step of a batch takes its time, which many ids share.
     pub(super) fn begin_step(&mut self) {
         if self.company.is_some() {
