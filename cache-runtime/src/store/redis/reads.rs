@@ -278,11 +278,12 @@ impl Reads {
         Company { reads: self }
     }
 
-    /// A company is complete, and leaves at once if it was the last.
+    /// A company is complete, and leaves at once with all who have joined by now. It does not wait
+    /// for one that has begun meanwhile, on another thread: they might follow each other for ever.
     fn depart(&self) {
         let mut desk = self.desk.lock();
         desk.companies = desk.companies.saturating_sub(1);
-        if desk.companies > 0 || desk.open.keys == 0 && desk.full.is_empty() {
+        if desk.open.keys == 0 && desk.full.is_empty() {
             return;
         }
         desk.close();
@@ -743,6 +744,22 @@ mod tests {
             .map(|batch| batch.apart)
             .collect::<Vec<_>>();
         assert_eq!(forms, [false, false, false, true], "one is settled before");
+    }
+
+    #[tokio::test]
+    async fn a_company_leaves_when_it_is_complete_also_beside_another() {
+        let (reads, mut server) = desk();
+        let first = reads.company();
+        let _tickets = ["a", "b"].map(|text| join(&reads, text, LONG));
+        let second = reads.company();
+        let _third = join(&reads, "c", LONG);
+        assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+        drop(first);
+        let many = "*4\r\n$4\r\nMGET\r\n";
+        assert!(written(&mut server).await.starts_with(many));
+        let _fourth = join(&reads, "d", LONG);
+        drop(second);
+        assert!(written(&mut server).await.ends_with("reads:d\r\n"));
     }
 
     #[tokio::test]
