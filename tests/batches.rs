@@ -514,6 +514,33 @@ mod together {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_body_may_ask_for_its_own_ids_in_whichever_cache_they_are() {
+        type Loaded<'a> = std::pin::Pin<Box<dyn Future<Output = HashMap<u64, u64>> + Send + 'a>>;
+        fn nested<'a>(even: &'a Cache, odd: &'a Cache, ids: &'a [u64]) -> Loaded<'a> {
+            Box::pin(split(even, odd, ids, false))
+        }
+        #[cached(
+            ttl = 300,
+            key = "row:{id}",
+            skip(even, odd, outer),
+            cache = *if id % 2 == 0 { even } else { odd },
+            entry = false,
+            each(id in ids)
+        )]
+        async fn split(even: &Cache, odd: &Cache, ids: &[u64], outer: bool) -> HashMap<u64, u64> {
+            match outer {
+                true => nested(even, odd, ids).await,
+                false => values(ids.iter().copied(), 0),
+            }
+        }
+
+        let (even, odd) = (Cache::memory(), Cache::memory());
+        let start = Instant::now();
+        assert_eq!(split(&even, &odd, &[1, 2], true).await, values([1, 2], 0));
+        assert_eq!(start.elapsed(), Duration::ZERO, "it waits for itself");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_panic_gives_up_what_was_to_be_loaded() {
         #[cached(ttl = 300, key = "row:{id}", skip(panics), each(id in ids))]
         async fn panicking(panics: bool, ids: Vec<u64>) -> Result<HashMap<u64, u64>, Failed> {
