@@ -687,6 +687,39 @@ mod on_redis {
         within("nobody waits for Redis", cache.scope(story)).await;
     }
 
+    /// One run of the body, as if there were no cache.
+    #[tokio::test]
+    async fn without_redis_the_origin_is_asked_for_any_number_at_once() {
+        let of = Rows::slow(1);
+        let server = RedisServer::stopped(&[]);
+        let cache = cache_at(&server.url()).await;
+        let ids: Vec<u64> = (0..5_000).collect();
+        cache.scope(rows(&of, &ids)).await.expect("rows");
+        assert_eq!(of.asked(), [ids]);
+    }
+
+    #[tokio::test]
+    async fn what_is_left_is_loaded_together_when_redis_hangs_meanwhile() {
+        let of = Rows::slow(50);
+        let server = RedisServer::start().await;
+        let proxy = Proxy::start(server.port());
+        let builder = Cache::builder().url(&proxy.url());
+        let policy = Policy::DEFAULT.timeout(Duration::from_secs(2));
+        let cache = builder.policy(policy).build().await.expect("a cache");
+        let ids: Vec<u64> = (0..4_000).collect();
+        let hang = async {
+            eventually("a load", async || {
+                (!of.asked.lock().expect("no panic").is_empty()).then_some(())
+            })
+            .await;
+            proxy.set(support::Mode::Hang);
+        };
+        let (found, ()) = join!(cache.scope(rows(&of, &ids)), hang);
+        assert_eq!(found, Ok(values(ids, 0)));
+        let asked: Vec<_> = of.asked().iter().map(Vec::len).collect();
+        assert_eq!(asked, [1_000, 3_000]);
+    }
+
     #[tokio::test]
     async fn copies_in_the_process_serve_ids_of_a_batch() {
         #[cached(ttl = 300, key = "near:{id}", skip(of), near, each(id in ids))]

@@ -21,7 +21,7 @@ pub(crate) struct Company {
 
 /// The turn of one of the calls to load.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(crate) struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
 }
 

@@ -178,6 +178,8 @@ impl Flow {
                 Err(error) => {
                     self.unleased = NotStored::Store(error.kind());
                     self.advise(&error);
+                    // Nothing will be stored.
+                    self.turn = None;
                     None
                 }
             }

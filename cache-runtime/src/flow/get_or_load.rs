@@ -222,7 +222,10 @@ impl Flow {
                     return self.hand_out(found);
                 }
                 Stage::Join => {
-                    self.take_turn().await;
+                    // Who will not ask for a lease, and so will not store anything, needs no turn.
+                    if !self.unanswered {
+                        self.take_turn().await;
+                    }
                     self.stage = match engine.flights.join(place, &self.caller()) {
                         Role::Lead(lead) => self.leads(lead),
                         Role::Wait(flight) => {
@@ -324,6 +327,12 @@ impl Flow {
         if let (Some(company), None) = (&self.company, &self.turn) {
             self.turn = Some(company.turn().await);
         }
+    }
+
+    /// Gives the turn away, to be kept until all those are done that are loaded together: the next
+    /// are then loaded together as well, and not one by one as they get theirs.
+    pub(crate) fn yield_turn(&mut self) -> Option<Turn> {
+        self.turn.take()
     }
 
     /// Each step of a batch takes its time, which many ids share.

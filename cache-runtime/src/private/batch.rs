@@ -303,7 +303,7 @@ async fn run<F: Future>(runs: Vec<Run>, origin: F) -> F::Output {
 /// Runs the origin and ends the calls of all the ids that it is run for: with the value of each, by
 /// its place, or with the error if not every one of them has an old value.
 async fn load<B, K, S, C>(
-    missing: Vec<Member<S, C>>,
+    mut missing: Vec<Member<S, C>>,
     ids: Vec<Id<B>>,
     origin: impl Future<Output = B>,
 ) -> Result<Vec<(usize, Option<K::Kept>)>, B::Error>
@@ -313,6 +313,8 @@ where
     S: Returns<Out = B::Each<K::Kept>, Value = K::Kept>,
     C: Codec,
 {
+    let turns = missing.iter_mut();
+    let _turns: Vec<_> = turns.map(|member| member.flow.yield_turn()).collect();
     match B::split(origin.await) {
         Ok(values) => {
             let mut found = values.into_iter().collect();
