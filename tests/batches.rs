@@ -720,6 +720,27 @@ mod on_redis {
         assert_eq!(asked, [1_000, 3_000]);
     }
 
+    /// The time of a step is that of so many reads, and others read in between.
+    #[tokio::test]
+    async fn only_so_many_reads_leave_at_once() {
+        let of = Rows::default();
+        let server = RedisServer::start().await;
+        let cache = patient_cache_at(&server.url()).await;
+        let story = async {
+            rows(&of, &[1]).await.expect("rows");
+            let mut commands = server.commands().await;
+            let ids: Vec<u64> = (0..10_000).collect();
+            assert_eq!(briefly(0, rows(&of, &ids)).await, None);
+            assert_eq!(row(&of, 1).await, Ok(10));
+            let counts = commands.counts().await;
+            assert_eq!(
+                counts,
+                [("get".to_owned(), 1), ("mget".to_owned(), 4)].into()
+            );
+        };
+        cache.scope(story).await;
+    }
+
     #[tokio::test]
     async fn copies_in_the_process_serve_ids_of_a_batch() {
         #[cached(ttl = 300, key = "near:{id}", skip(of), near, each(id in ids))]

@@ -9,6 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// stored, well within the time that a step of a call may take.
 const MOST_LOADS: usize = 1_000;
 
+/// How many ids of a batch are looked up at a time, each within the time that a step of a call may
+/// take: so many join in a few milliseconds, meanwhile nobody else's reads leave.
+const MOST_READS: usize = 4_096;
+
 /// What calls know of each other that are made together.
 ///
 /// It tells how many of them can do nothing but wait, for somebody else's load or for their turn:
@@ -17,6 +21,7 @@ const MOST_LOADS: usize = 1_000;
 pub(crate) struct Company {
     waiting: Arc<AtomicUsize>,
     turns: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
 }
 
 /// The turn of one of the calls to load.
@@ -36,6 +41,7 @@ impl Company {
         Self {
             waiting: Arc::default(),
             turns: Arc::new(Semaphore::new(MOST_LOADS)),
+            reads: Arc::new(Semaphore::new(MOST_READS)),
         }
     }
 
@@ -50,6 +56,13 @@ impl Company {
         Waiting {
             company: self.clone(),
         }
+    }
+
+    /// Waits until one more may look, which does not take long: nobody counts as waiting meanwhile.
+    pub(super) async fn read(&self) -> Turn {
+        // It is never closed.
+        let permit = self.reads.clone().acquire_owned().await.ok();
+        Turn { _permit: permit }
     }
 
     /// Waits until one more may load.

@@ -213,6 +213,10 @@ impl Flow {
                 }
                 Stage::LookUp => {
                     self.stage = self.after_look_up();
+                    let _reads = match &self.company {
+                        Some(company) => Some(company.read().await),
+                        None => None,
+                    };
                     if let Some(step) = self.look_up(engine, place).await {
                         return step;
                     }
