@@ -720,6 +720,35 @@ mod on_redis {
         assert_eq!(asked, [1_000, 3_000]);
     }
 
+    #[tokio::test]
+    async fn what_others_have_leased_for_too_long_is_loaded_at_once() {
+        const HASTY: Policy = PATIENT.wait(Duration::from_millis(200));
+        #[cached(ttl = 300, key = "hasty:{id}", skip(of), policy = HASTY, each(id in ids))]
+        async fn hasty(of: &Rows, ids: &[u64]) -> Result<HashMap<u64, u64>, Failed> {
+            of.load(ids.iter().copied()).await
+        }
+
+        let (of, hangs) = (Rows::default(), Rows::slow(60_000));
+        let server = RedisServer::start().await;
+        let one = patient_cache_at(&server.url()).await;
+        let two = patient_cache_at(&server.url()).await;
+        let ids: Vec<u64> = (0..1_900).collect();
+        let (first, second) = ids.split_at(950);
+        let hanging = one.scope(async { join!(hasty(&hangs, first), hasty(&hangs, second)) });
+        let story = async {
+            eventually("all are leased", async || {
+                (hangs.asked.lock().expect("no panic").len() == 2).then_some(())
+            })
+            .await;
+            two.scope(hasty(&of, &ids)).await.expect("rows");
+            assert_eq!(of.asked(), [ids.clone()]);
+        };
+        tokio::select! {
+            _ = hanging => {}
+            () = story => {}
+        }
+    }
+
     /// The time of a step is that of so many reads, and others read in between.
     #[tokio::test]
     async fn only_so_many_reads_leave_at_once() {

@@ -148,10 +148,13 @@ impl Flow {
             self.begin_step();
             self.asked = true;
             self.stage = Stage::Load;
+            let turn = self.turn.take();
             match Leased::acquire(engine, &mut self.budget, place, &request).await {
                 Ok(Asked::Granted(leased)) => {
                     self.record(Event::Leased);
                     self.leased = Some(leased);
+                    // Without a lease nothing will be stored.
+                    self.turn = turn;
                     None
                 }
                 Ok(Asked::Other(Acquired::Value(envelope), generations)) => {
@@ -178,8 +181,6 @@ impl Flow {
                 Err(error) => {
                     self.unleased = NotStored::Store(error.kind());
                     self.advise(&error);
-                    // Nothing will be stored.
-                    self.turn = None;
                     None
                 }
             }
