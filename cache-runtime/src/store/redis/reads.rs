@@ -14,6 +14,10 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -75,6 +79,8 @@ struct Desk {
     typical_bytes: usize,
     /// How many times somebody who reads many keys has begun and not yet ended to join.
     companies: usize,
+    /// Of those that join in company.
+    once: Once,
 }
 
 /// The connection that the reads go over.
@@ -114,10 +120,21 @@ pub(super) struct Batch {
     pub(super) deadline: Option<Instant>,
 }
 
+/// Whether one of the reads of a company has been late: the others say nothing more about the link.
+#[derive(Clone, Debug, Default)]
+struct Once(Arc<AtomicBool>);
+
+impl Once {
+    fn is_first(&self) -> bool {
+        !self.0.swap(true, Relaxed)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Read {
     /// None once it was given up.
     reply: Option<oneshot::Sender<Reply>>,
+    once: Option<Once>,
     pub(super) keys: usize,
     deadline: Instant,
 }
@@ -160,6 +177,7 @@ pub(super) struct Ticket {
     pub(super) deadline: Instant,
     /// Where the receiver runs, if that keeps the time.
     pub(super) timed_by: Option<runtime::Id>,
+    once: Option<Once>,
     taken: bool,
 }
 
@@ -240,13 +258,15 @@ impl Reads {
         }
         let since = *batch.since.get_or_insert_with(Instant::now);
         let deadline = deadline.min(since + RESPONSE_TIMEOUT);
-        batch.add(key, tags, reply, deadline);
+        let once = (desk.companies > 0).then(|| desk.once.clone());
+        batch.add(key, tags, reply, once.clone(), deadline);
         let link = desk.link.as_mut()?;
         let ticket = Ticket {
             reply: ticket,
             since,
             deadline,
             timed_by: Some(link.runtime).filter(|_| !link.is_before_alarm(Some(deadline))),
+            once,
             taken: false,
         };
         let alone = batch.reads.len() == 1 && !link.crowd;
@@ -274,7 +294,9 @@ impl Reads {
     /// Whoever joins from now on leaves with all others who do, when this is dropped. In between
     /// nothing must be awaited: other callers join as well.
     pub(super) fn company(&self) -> Company<'_> {
-        self.desk.lock().companies += 1;
+        let mut desk = self.desk.lock();
+        desk.companies += 1;
+        desk.once = Once::default();
         Company { reads: self }
     }
 
@@ -419,7 +441,7 @@ impl Reads {
         desk.spare = Some(batch);
     }
 
-    /// Answers those whose time is over; how many were still waiting.
+    /// Answers those whose time is over; how many were still waiting, a company counting as one.
     pub(super) fn expire(
         &self,
         number: u64,
@@ -441,7 +463,8 @@ impl Reads {
             }
             for read in &mut batch.reads {
                 if read.deadline <= now {
-                    late.extend(read.reply.take());
+                    let once = read.once.take();
+                    late.extend(read.reply.take().map(|reply| (reply, once)));
                 }
             }
             let waiting = batch.reads.iter().filter(|read| read.reply.is_some());
@@ -449,7 +472,8 @@ impl Reads {
         }
         drop(guard);
         let late = late.into_iter();
-        late.filter_map(|reply| reply.send(Err(failure.clone())).ok())
+        late.filter_map(|(reply, once)| reply.send(Err(failure.clone())).ok().map(|()| once))
+            .filter(|once| once.as_ref().is_none_or(Once::is_first))
             .count()
     }
 
@@ -553,7 +577,14 @@ impl Batch {
         self.deadline.is_some()
     }
 
-    fn add(&mut self, key: &Key, tags: &[Key], reply: oneshot::Sender<Reply>, deadline: Instant) {
+    fn add(
+        &mut self,
+        key: &Key,
+        tags: &[Key],
+        reply: oneshot::Sender<Reply>,
+        once: Option<Once>,
+        deadline: Instant,
+    ) {
         for key in [key].into_iter().chain(tags) {
             if self.apart {
                 resp::put_get_head(&mut self.arguments);
@@ -564,6 +595,7 @@ impl Batch {
         self.deadline = Some(self.deadline.map_or(deadline, |first| first.min(deadline)));
         self.reads.push_back(Read {
             reply: Some(reply),
+            once,
             keys: 1 + tags.len(),
             deadline,
         });
@@ -608,6 +640,11 @@ impl Ticket {
     pub(super) fn waits_since(&self) -> Option<Instant> {
         let waits = !self.taken && self.reply.is_empty() && !self.reply.is_terminated();
         waits.then_some(self.since)
+    }
+
+    /// Whether it says anything about the link that it was not answered.
+    pub(super) fn counts(&self) -> bool {
+        self.once.as_ref().is_none_or(Once::is_first)
     }
 }
 
@@ -744,6 +781,23 @@ mod tests {
             .map(|batch| batch.apart)
             .collect::<Vec<_>>();
         assert_eq!(forms, [false, false, false, true], "one is settled before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_company_that_is_late_counts_as_one() {
+        let (reads, _server) = desk();
+        let company = reads.company();
+        let mut tickets = ["a", "b", "c"].map(|text| join(&reads, text, LONG));
+        drop(company);
+        let _alone = join(&reads, "d", LONG);
+        tokio::time::advance(LONG).await;
+        assert_eq!(reads.expire(LINK, None, Instant::now(), &failure()), 2);
+        assert!(reply(&mut tickets[2]).expect("an end").is_err());
+
+        let company = reads.company();
+        let dropped = ["a", "b", "c"].map(|text| join(&reads, text, LONG));
+        drop(company);
+        assert_eq!(dropped.map(|ticket| ticket.counts()), [true, false, false]);
     }
 
     #[tokio::test]
