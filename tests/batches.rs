@@ -703,7 +703,7 @@ mod on_redis {
         let of = Rows::slow(50);
         let server = RedisServer::start().await;
         let proxy = Proxy::start(server.port());
-        let builder = Cache::builder().url(&proxy.url());
+        let builder = Cache::builder().url(proxy.url());
         let policy = Policy::DEFAULT.timeout(Duration::from_secs(2));
         let cache = builder.policy(policy).build().await.expect("a cache");
         let ids: Vec<u64> = (0..4_000).collect();
@@ -741,7 +741,8 @@ mod on_redis {
             })
             .await;
             two.scope(hasty(&of, &ids)).await.expect("rows");
-            assert_eq!(of.asked(), [ids.clone()]);
+            let asked: Vec<_> = of.asked().iter().map(Vec::len).collect();
+            assert_eq!(asked, [ids.len()]);
         };
         tokio::select! {
             _ = hanging => {}
