@@ -462,6 +462,23 @@ mod together {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_failure_elsewhere_does_not_abandon_what_is_being_loaded() {
+        let (of, failing) = (Rows::slow(100), Rows::slow(50));
+        failing.fails.store(true, SeqCst);
+        on_memory(async {
+            let late = async {
+                sleep(Duration::from_millis(80)).await;
+                outcome(row(&of, 2)).await
+            };
+            let (failed, both, late) = join!(row(&failing, 1), rows(&of, &[1, 2, 3]), late);
+            assert_eq!((failed, both), (Err(Failed), Err(Failed)));
+            assert_eq!(late, (Ok(20), Outcome::Joined));
+            assert_eq!(of.asked(), [[2, 3]]);
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_waits_for_a_failed_load_gets_its_error() {
         let of = Rows::slow(100);
         of.fails.store(true, SeqCst);
@@ -511,6 +528,33 @@ mod together {
             assert_eq!(outcome(row(&of, 2)).await.1, Outcome::Hit);
         })
         .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_body_may_ask_for_its_own_ids_in_whichever_cache_they_are() {
+        type Loaded<'a> = std::pin::Pin<Box<dyn Future<Output = HashMap<u64, u64>> + Send + 'a>>;
+        fn nested<'a>(even: &'a Cache, odd: &'a Cache, ids: &'a [u64]) -> Loaded<'a> {
+            Box::pin(split(even, odd, ids, false))
+        }
+        #[cached(
+            ttl = 300,
+            key = "row:{id}",
+            skip(even, odd, outer),
+            cache = *if id % 2 == 0 { even } else { odd },
+            entry = false,
+            each(id in ids)
+        )]
+        async fn split(even: &Cache, odd: &Cache, ids: &[u64], outer: bool) -> HashMap<u64, u64> {
+            match outer {
+                true => nested(even, odd, ids).await,
+                false => values(ids.iter().copied(), 0),
+            }
+        }
+
+        let (even, odd) = (Cache::memory(), Cache::memory());
+        let start = Instant::now();
+        assert_eq!(split(&even, &odd, &[1, 2], true).await, values([1, 2], 0));
+        assert_eq!(start.elapsed(), Duration::ZERO, "it waits for itself");
     }
 
     #[tokio::test(start_paused = true)]
@@ -571,9 +615,7 @@ mod on_redis {
         let story = async {
             let ids: Vec<u64> = (0..5_000).collect();
             rows(&of, &ids).await.expect("rows");
-            // A thousand at a time.
-            let asked: Vec<_> = of.asked().iter().map(Vec::len).collect();
-            assert_eq!(asked, [1_000; 5]);
+            assert_eq!(of.asked().len(), 1, "all of them by one run");
             let mut commands = server.commands().await;
             let (found, how) = outcomes(rows(&of, &ids)).await;
             assert_eq!(found, Ok(values(ids, 0)));
@@ -603,7 +645,7 @@ mod on_redis {
                 }
             };
             within("both end", async { join!(singles, batches) }).await;
-            assert_eq!(of.asked().len(), 2, "nothing was loaded but at first");
+            assert_eq!(of.asked().len(), 1, "nothing was loaded but at first");
         };
         cache.scope(story).await;
     }
@@ -658,6 +700,88 @@ mod on_redis {
             .await;
         };
         within("nobody waits for Redis", cache.scope(story)).await;
+    }
+
+    /// One run of the body, as if there were no cache.
+    #[tokio::test]
+    async fn without_redis_the_origin_is_asked_for_any_number_at_once() {
+        let of = Rows::slow(1);
+        let server = RedisServer::stopped(&[]);
+        let cache = cache_at(&server.url()).await;
+        let ids: Vec<u64> = (0..5_000).collect();
+        cache.scope(rows(&of, &ids)).await.expect("rows");
+        assert_eq!(of.asked(), [ids]);
+    }
+
+    #[tokio::test]
+    async fn what_is_left_is_loaded_together_when_redis_hangs_meanwhile() {
+        let of = Rows::slow(50);
+        let server = RedisServer::start().await;
+        let proxy = Proxy::start(server.port());
+        let builder = Cache::builder().url(proxy.url());
+        let policy = Policy::DEFAULT.timeout(Duration::from_secs(2));
+        let cache = builder.policy(policy).build().await.expect("a cache");
+        let ids: Vec<u64> = (0..12_000).collect();
+        let hang = async {
+            eventually("a load", async || {
+                (!of.asked.lock().expect("no panic").is_empty()).then_some(())
+            })
+            .await;
+            proxy.set(support::Mode::Hang);
+        };
+        let (found, ()) = join!(cache.scope(rows(&of, &ids)), hang);
+        assert_eq!(found, Ok(values(ids, 0)));
+        let asked: Vec<_> = of.asked().iter().map(Vec::len).collect();
+        assert_eq!(asked, [10_000, 2_000]);
+    }
+
+    #[tokio::test]
+    async fn what_others_have_leased_for_too_long_is_loaded_at_once() {
+        const HASTY: Policy = PATIENT.wait(Duration::from_millis(200));
+        #[cached(ttl = 300, key = "hasty:{id}", skip(of), policy = HASTY, each(id in ids))]
+        async fn hasty(of: &Rows, ids: &[u64]) -> Result<HashMap<u64, u64>, Failed> {
+            of.load(ids.iter().copied()).await
+        }
+
+        let (of, hangs) = (Rows::default(), Rows::slow(60_000));
+        let server = RedisServer::start().await;
+        let one = patient_cache_at(&server.url()).await;
+        let two = patient_cache_at(&server.url()).await;
+        let ids: Vec<u64> = (0..1_900).collect();
+        let (first, second) = ids.split_at(950);
+        let hanging = one.scope(async { join!(hasty(&hangs, first), hasty(&hangs, second)) });
+        let story = async {
+            eventually("all are leased", async || {
+                (hangs.asked.lock().expect("no panic").len() == 2).then_some(())
+            })
+            .await;
+            two.scope(hasty(&of, &ids)).await.expect("rows");
+            let asked: Vec<_> = of.asked().iter().map(Vec::len).collect();
+            assert_eq!(asked, [ids.len()]);
+        };
+        tokio::select! {
+            _ = hanging => {}
+            () = story => {}
+        }
+    }
+
+    /// The time of a step is that of so many reads, and others read in between.
+    #[tokio::test]
+    async fn only_so_many_reads_leave_at_once() {
+        let of = Rows::default();
+        let server = RedisServer::start().await;
+        let cache = patient_cache_at(&server.url()).await;
+        let story = async {
+            rows(&of, &[1]).await.expect("rows");
+            let mut commands = server.commands().await;
+            let ids: Vec<u64> = (0..10_000).collect();
+            assert_eq!(briefly(0, rows(&of, &ids)).await, None);
+            assert_eq!(row(&of, 1).await, Ok(10));
+            // The one that was alone may have met a probe.
+            let reads = commands.counts().await.get("mget").copied();
+            assert!((4..=5).contains(&reads.unwrap_or(0)), "{reads:?}");
+        };
+        cache.scope(story).await;
     }
 
     #[tokio::test]

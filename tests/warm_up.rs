@@ -172,6 +172,25 @@ async fn it_gives_up_on_an_origin_that_is_down_and_is_taken_up_where_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_gives_up_as_well_where_some_ids_are_cached() {
+    let of = &Rows::new();
+    let warmed = Cache::memory().scope(async {
+        let cached = [1, 2, 11, 12].into_iter().chain(21..=30).chain(51..=59);
+        rows(of, &cached.collect::<Vec<_>>()).await.expect("rows");
+        of.calls.store(0, SeqCst);
+        of.is_down.store(true, SeqCst);
+        let warm = warm_up((1..=10_000).filter(|id| id % 10 != 0))
+            .attempts(2)
+            .in_batches(9, |ids| async move { rows(of, &ids).await });
+        let gave_up = warm.await.expect_err("the origin is down");
+        assert_eq!(gave_up.progress.position, 0);
+        // Of 1 and 2, of 11 and 12, and of none; 21 to 29 are all cached.
+        assert_eq!(of.calls.load(SeqCst), 3 * 2);
+    });
+    warmed.await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropped_it_stops_and_leaves_no_lease() {
     let of = &Rows::new();
     let warmed = Cache::memory().scope(async {

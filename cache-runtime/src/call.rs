@@ -295,14 +295,13 @@ impl Control {
 pub(crate) struct Loading(Arc<Loaded>);
 
 /// Tells caches apart: the same key may lie in two of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CacheId(pub(crate) usize);
 
 #[derive(Debug)]
 struct Loaded {
-    cache: CacheId,
     /// In order.
-    keys: Vec<Key>,
+    entries: Vec<(CacheId, Key)>,
     outer: Option<Loading>,
 }
 
@@ -310,8 +309,7 @@ impl Loading {
     /// The current task is about to load `key`.
     pub(crate) fn new(cache: CacheId, key: Key) -> Self {
         Self(Arc::new(Loaded {
-            cache,
-            keys: vec![key],
+            entries: vec![(cache, key)],
             outer: LOADING.with_borrow(|outer| outer.clone()),
         }))
     }
@@ -321,7 +319,8 @@ impl Loading {
         LOADING.with_borrow(|innermost| {
             let mut at = innermost.as_ref();
             while let Some(Loading(loading)) = at {
-                if loading.cache == cache && loading.keys.binary_search(key).is_ok() {
+                let sought = |(of, entry): &(CacheId, Key)| (of, entry).cmp(&(&cache, key));
+                if loading.entries.binary_search_by(sought).is_ok() {
                     return true;
                 }
                 at = loading.outer.as_ref();
@@ -355,18 +354,18 @@ impl fmt::Debug for Run {
 }
 
 impl Run {
-    /// One run for several keys of one cache; none if there are none.
+    /// One run for several entries; none if there are none.
     pub(crate) fn together(runs: Vec<Self>) -> Option<Self> {
         let Loading(first) = &runs.first()?.loading;
-        let (cache, outer) = (first.cache, first.outer.clone());
-        let mut keys = Vec::with_capacity(runs.len());
+        let outer = first.outer.clone();
+        let mut entries = Vec::with_capacity(runs.len());
         let mut upkeep = FuturesUnordered::new();
         for run in runs {
-            keys.extend(run.loading.0.keys.iter().cloned());
+            entries.extend(run.loading.0.entries.iter().cloned());
             upkeep.extend(run.upkeep);
         }
-        keys.sort_unstable();
-        let loading = Loading(Arc::new(Loaded { cache, keys, outer }));
+        entries.sort_unstable();
+        let loading = Loading(Arc::new(Loaded { entries, outer }));
         let all: Upkeep = Box::pin(async move { while upkeep.next().await.is_some() {} });
         Some(loading.run(Some(all)))
     }

@@ -21,7 +21,8 @@ const RETRIES: Backoff = Backoff {
     cap: Duration::from_secs(10),
 };
 
-/// So many calls in a row that came to nothing end a warm-up.
+/// So many calls in a row that came to nothing end a warm-up; those that found everything cached do
+/// not count.
 const MOST_FAILURES: usize = 3;
 
 /// Fills the cache with the entries of these ids, by calling the annotated functions that load them.
@@ -180,13 +181,12 @@ impl<I: Iterator<Item: Clone>> WarmUp<I> {
         while let Some(tally) = calls.next().await {
             progress.add(tally);
             on_progress(&progress);
-            failures = match tally.failed == tally.ids {
-                true => failures + 1,
-                false => {
-                    solid = progress;
-                    0
-                }
-            };
+            match tally {
+                // Which says nothing about the origin.
+                Tally { ids, hits, .. } if ids == hits && failures > 0 => {}
+                Tally { failed: 1.., .. } if !tally.gave_something() => failures += 1,
+                _ => (solid, failures) = (progress, 0),
+            }
             if failures == MOST_FAILURES {
                 return Err(GaveUp { progress: solid });
             }
@@ -256,6 +256,11 @@ impl Tally {
         // Past the cache an id has no outcome.
         tally.uncached += ids.saturating_sub(outcomes.len());
         tally
+    }
+
+    /// Whether the origin has answered for any of the ids.
+    fn gave_something(&self) -> bool {
+        self.hits + self.failed < self.ids
     }
 }
 

@@ -5,9 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many ids of a batch are loaded at a time: so many leases are granted, and so many values
-/// stored, well within the time that a step of a call may take.
-const MOST_LOADS: usize = 1_000;
+/// How many ids of a batch are loaded by one run of its body: taking so many leases before takes less
+/// than they stand.
+const MOST_LOADS: usize = 10_000;
+
+/// How many leases are taken, or values stored, at a time, each within the time that a step of a call
+/// may take: well within it on a busy machine.
+const MOST_WRITES: usize = 1_000;
+
+/// How many ids of a batch are looked up at a time, each within the time that a step of a call may
+/// take: so many join in a few milliseconds, meanwhile nobody else's reads leave.
+const MOST_READS: usize = 4_096;
 
 /// What calls know of each other that are made together.
 ///
@@ -17,9 +25,11 @@ const MOST_LOADS: usize = 1_000;
 pub(crate) struct Company {
     waiting: Arc<AtomicUsize>,
     turns: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    writes: Arc<Semaphore>,
 }
 
-/// The turn of one of the calls to load.
+/// The turn of one of the calls.
 #[derive(Debug)]
 pub(crate) struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
@@ -36,6 +46,8 @@ impl Company {
         Self {
             waiting: Arc::default(),
             turns: Arc::new(Semaphore::new(MOST_LOADS)),
+            reads: Arc::new(Semaphore::new(MOST_READS)),
+            writes: Arc::new(Semaphore::new(MOST_WRITES)),
         }
     }
 
@@ -52,6 +64,16 @@ impl Company {
         }
     }
 
+    /// Waits until one more may look, which does not take long: nobody counts as waiting meanwhile.
+    pub(super) async fn read(&self) -> Turn {
+        Turn::of(&self.reads).await
+    }
+
+    /// The same for one more that takes a lease, stores a value or gives a lease up.
+    pub(super) async fn write(&self) -> Turn {
+        Turn::of(&self.writes).await
+    }
+
     /// Waits until one more may load.
     pub(super) async fn turn(&self) -> Turn {
         let turns = self.turns.clone();
@@ -59,11 +81,18 @@ impl Company {
             Ok(permit) => Some(permit),
             Err(_) => {
                 let _waiting = self.wait();
-                // It is never closed.
-                self.turns.clone().acquire_owned().await.ok()
+                return Turn::of(&self.turns).await;
             }
         };
         Turn { _permit: permit }
+    }
+}
+
+impl Turn {
+    async fn of(turns: &Arc<Semaphore>) -> Self {
+        // They never end.
+        let permit = turns.clone().acquire_owned().await.ok();
+        Self { _permit: permit }
     }
 }
 

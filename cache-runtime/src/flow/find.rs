@@ -144,14 +144,17 @@ impl Flow {
                 force,
                 has_old: self.old.is_some() || self.detached,
             };
+            let _step = self.step().await;
             let since = Since::Stored(Moment::now());
-            self.begin_step();
             self.asked = true;
             self.stage = Stage::Load;
+            let turn = self.turn.take();
             match Leased::acquire(engine, &mut self.budget, place, &request).await {
                 Ok(Asked::Granted(leased)) => {
                     self.record(Event::Leased);
                     self.leased = Some(leased);
+                    // Without a lease nothing will be stored.
+                    self.turn = turn;
                     None
                 }
                 Ok(Asked::Other(Acquired::Value(envelope), generations)) => {

@@ -213,6 +213,10 @@ impl Flow {
                 }
                 Stage::LookUp => {
                     self.stage = self.after_look_up();
+                    let _reads = match &self.company {
+                        Some(company) => Some(company.read().await),
+                        None => None,
+                    };
                     if let Some(step) = self.look_up(engine, place).await {
                         return step;
                     }
@@ -222,7 +226,10 @@ impl Flow {
                     return self.hand_out(found);
                 }
                 Stage::Join => {
-                    self.take_turn().await;
+                    // Who will not ask for a lease, and so will not store anything, needs no turn.
+                    if !self.unanswered {
+                        self.take_turn().await;
+                    }
                     self.stage = match engine.flights.join(place, &self.caller()) {
                         Role::Lead(lead) => self.leads(lead),
                         Role::Wait(flight) => {
@@ -326,16 +333,17 @@ impl Flow {
         }
     }
 
-    /// What keeps others of its batch from loading, for who wants them to wait for more than this.
-    pub(crate) fn turn(&mut self) -> Option<Turn> {
+    /// Gives the turn away, to be kept until all those are done that are loaded together: the next
+    /// are then loaded together as well, and not one by one as they get theirs.
+    pub(crate) fn yield_turn(&mut self) -> Option<Turn> {
         self.turn.take()
     }
 
-    /// Each step of a batch takes its time, which many ids share.
-    pub(super) fn begin_step(&mut self) {
-        if self.company.is_some() {
-            self.budget = Budget::new(self.call.policy.timeout);
-        }
+    /// In a batch each step takes its time, so many ids at once.
+    pub(super) async fn step(&mut self) -> Option<Turn> {
+        let turn = self.company.as_ref()?.write().await;
+        self.budget = Budget::new(self.call.policy.timeout);
+        Some(turn)
     }
 
     /// The first step of a load in the background: runs the origin if the lease is granted, or was

@@ -84,7 +84,6 @@ impl Flow {
             let Some(lead) = self.lead.take() else {
                 return;
             };
-            self.begin_step();
             let outcome = match self.fill(&lead, verdict).await {
                 Ok(()) => {
                     self.record(Event::Filled);
@@ -93,6 +92,7 @@ impl Flow {
                 Err(reason) => {
                     lead.land(Landing::Nothing);
                     if let Some(leased) = self.leased.take() {
+                        let _step = self.step().await;
                         leased.end(&mut self.budget, Release::Emptied).await;
                     }
                     Outcome::NotStored(reason)
@@ -112,10 +112,11 @@ impl Flow {
                 return Err(NotStored::Refused);
             }
         };
-        let (Ok(place), Some((started, since))) = (&self.call.at, self.started) else {
+        let call = self.call.clone();
+        let (Ok(place), Some((started, since))) = (&call.at, self.started) else {
             return Err(NotStored::Refused);
         };
-        let engine = &self.call.engine;
+        let engine = &call.engine;
         let encoded = encoded.jittered(self.call.policy.jitter);
         // Zero would say that the value does not come from the origin.
         let cost = started.elapsed().max(Duration::from_millis(1));
@@ -135,6 +136,10 @@ impl Flow {
             });
             return Err(NotStored::TooLarge);
         }
+        if self.leased.is_none() {
+            return Err(self.unleased);
+        }
+        let _step = self.step().await;
         if engine.hides(place) {
             return Err(NotStored::Unconfirmed);
         }
@@ -170,8 +175,8 @@ impl Flow {
             if let Some(lead) = self.lead.take() {
                 lead.land(Landing::Failed(error));
             }
-            self.begin_step();
             if let Some(leased) = self.leased.take() {
+                let _step = self.step().await;
                 let retry = Release::Ended(self.call.policy.retry);
                 leased.end(&mut self.budget, retry).await;
             }

@@ -159,17 +159,21 @@ where
             company,
         } = self;
         let engine = open.first().map(|first| first.flow.engine().clone());
-        let mut joining = engine.as_ref().map(|engine| engine.store.company());
+        let mut first = true;
         let mut deciding: FuturesUnordered<_> = open.into_iter().map(Member::decide).collect();
         let mut loading = FuturesUnordered::new();
         let (mut missing, mut runs) = (Vec::new(), Vec::new());
-        let failed = poll_fn(|context| {
+        let mut failed = None;
+        poll_fn(|context| {
+            // The reads of all ids join by the end of their first turns.
+            let store = engine.as_ref().filter(|_| mem::take(&mut first));
+            let mut joining = store.map(|engine| engine.store.company());
             loop {
                 while let Poll::Ready(Some(decided)) = deciding.poll_next_unpin(context) {
                     match decided {
                         Decided::Done(at, out) => match B::split_each(out) {
                             Ok(value) => put(&mut values, at, Some(value)),
-                            Err(error) => return Poll::Ready(Some(error)),
+                            Err(error) => failed = Some(error),
                         },
                         Decided::Missing(member, run) => {
                             runs.extend(run);
@@ -178,8 +182,13 @@ where
                         Decided::Again(member) => deciding.push(member.decide()),
                     }
                 }
-                // By now the reads of all ids have joined.
                 drop(joining.take());
+                if failed.is_some() {
+                    // Others may wait for what is being loaded; nothing else is of any use.
+                    deciding.clear();
+                    missing.clear();
+                    runs.clear();
+                }
                 if !missing.is_empty() && company.waiting() == deciding.len() {
                     let missing = mem::take(&mut missing);
                     let wanted = missing.iter().filter_map(|missing| ids.get(missing.at));
@@ -193,13 +202,14 @@ where
                             put(&mut values, at, value);
                         }
                     }
-                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(error)),
-                    Poll::Ready(None) if deciding.is_empty() => return Poll::Ready(None),
+                    Poll::Ready(Some(Err(error))) => failed = Some(error),
+                    Poll::Ready(None) if deciding.is_empty() => return Poll::Ready(()),
                     Poll::Ready(None) | Poll::Pending => return Poll::Pending,
                 }
             }
-        });
-        if let Some(error) = failed.await {
+        })
+        .await;
+        if let Some(error) = failed {
             return B::join(Err(error));
         }
         let values = ids.into_iter().zip(values);
@@ -313,9 +323,8 @@ where
     S: Returns<Out = B::Each<K::Kept>, Value = K::Kept>,
     C: Codec,
 {
-    // The next ones come when all of these are done, and are loaded together too.
-    let members = missing.iter_mut();
-    let _turns: Vec<_> = members.map(|member| member.flow.turn()).collect();
+    let turns = missing.iter_mut();
+    let _turns: Vec<_> = turns.map(|member| member.flow.yield_turn()).collect();
     match B::split(origin.await) {
         Ok(values) => {
             let mut found = values.into_iter().collect();

@@ -96,6 +96,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(since) = self.ticket.waits_since()
             && is_overdue(since, Some(self.ticket.deadline))
+            && self.ticket.counts()
         {
             self.shared.unanswered();
         }

@@ -14,6 +14,10 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
@@ -77,6 +81,8 @@ struct Desk {
     answered: u64,
     /// How many times somebody who reads many keys has begun and not yet ended to join.
     companies: usize,
+    /// Of those that join in company.
+    once: Once,
 }
 
 /// The connection that the reads go over.
@@ -118,10 +124,21 @@ pub(super) struct Batch {
     pub(super) deadline: Option<Instant>,
 }
 
+/// Whether one of the reads of a company has been late: the others say nothing more about the link.
+#[derive(Clone, Debug, Default)]
+struct Once(Arc<AtomicBool>);
+
+impl Once {
+    fn is_first(&self) -> bool {
+        !self.0.swap(true, Relaxed)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Read {
     /// None once it was given up.
     reply: Option<oneshot::Sender<Reply>>,
+    once: Option<Once>,
     pub(super) keys: usize,
     deadline: Instant,
 }
@@ -164,6 +181,7 @@ pub(super) struct Ticket {
     pub(super) deadline: Instant,
     /// Where the receiver runs, if that keeps the time.
     pub(super) timed_by: Option<runtime::Id>,
+    once: Option<Once>,
     taken: bool,
 }
 
@@ -245,13 +263,15 @@ impl Reads {
         }
         let since = *batch.since.get_or_insert_with(Instant::now);
         let deadline = deadline.min(since + RESPONSE_TIMEOUT);
-        batch.add(key, tags, reply, deadline);
+        let once = (desk.companies > 0).then(|| desk.once.clone());
+        batch.add(key, tags, reply, once.clone(), deadline);
         let link = desk.link.as_mut()?;
         let ticket = Ticket {
             reply: ticket,
             since,
             deadline,
             timed_by: Some(link.runtime).filter(|_| !link.is_before_alarm(Some(deadline))),
+            once,
             taken: false,
         };
         let alone = batch.reads.len() == 1 && !link.crowd;
@@ -279,15 +299,18 @@ impl Reads {
     /// Whoever joins from now on leaves with all others who do, when this is dropped. In between
     /// nothing must be awaited: other callers join as well.
     pub(super) fn company(&self) -> Company<'_> {
-        self.desk.lock().companies += 1;
+        let mut desk = self.desk.lock();
+        desk.companies += 1;
+        desk.once = Once::default();
         Company { reads: self }
     }
 
-    /// A company is complete, and leaves at once if it was the last.
+    /// A company is complete, and leaves at once with all who have joined by now. It does not wait
+    /// for one that has begun meanwhile, on another thread: they might follow each other for ever.
     fn depart(&self) {
         let mut desk = self.desk.lock();
         desk.companies = desk.companies.saturating_sub(1);
-        if desk.companies > 0 || desk.open.keys == 0 && desk.full.is_empty() {
+        if desk.open.keys == 0 && desk.full.is_empty() {
             return;
         }
         desk.close();
@@ -424,8 +447,8 @@ impl Reads {
         desk.answered += 1;
     }
 
-    /// Answers those whose time is over. How many were still waiting while nobody else was answered:
-    /// the others were too many.
+    /// Answers those whose time is over. How many were still waiting while nobody else was answered
+    /// (the others were too many), a company counting as one.
     pub(super) fn expire(
         &self,
         number: u64,
@@ -450,16 +473,17 @@ impl Reads {
                 if read.deadline <= now
                     && let Some(reply) = read.reply.take()
                 {
-                    late.push((reply, batch.answered == answered));
+                    late.push((reply, read.once.take(), batch.answered == answered));
                 }
             }
             let waiting = batch.reads.iter().filter(|read| read.reply.is_some());
             batch.deadline = waiting.map(|read| read.deadline).min();
         }
         drop(guard);
-        for (reply, is_alone) in late {
+        for (reply, once, is_alone) in late {
             let waited = reply.send(Err(failure.clone())).is_ok();
-            alone += usize::from(waited && is_alone);
+            let counts = waited && is_alone && once.as_ref().is_none_or(Once::is_first);
+            alone += usize::from(counts);
         }
         alone
     }
@@ -564,7 +588,14 @@ impl Batch {
         self.deadline.is_some()
     }
 
-    fn add(&mut self, key: &Key, tags: &[Key], reply: oneshot::Sender<Reply>, deadline: Instant) {
+    fn add(
+        &mut self,
+        key: &Key,
+        tags: &[Key],
+        reply: oneshot::Sender<Reply>,
+        once: Option<Once>,
+        deadline: Instant,
+    ) {
         for key in [key].into_iter().chain(tags) {
             if self.apart {
                 resp::put_get_head(&mut self.arguments);
@@ -575,6 +606,7 @@ impl Batch {
         self.deadline = Some(self.deadline.map_or(deadline, |first| first.min(deadline)));
         self.reads.push_back(Read {
             reply: Some(reply),
+            once,
             keys: 1 + tags.len(),
             deadline,
         });
@@ -619,6 +651,11 @@ impl Ticket {
     pub(super) fn waits_since(&self) -> Option<Instant> {
         let waits = !self.taken && self.reply.is_empty() && !self.reply.is_terminated();
         waits.then_some(self.since)
+    }
+
+    /// Whether it says anything about the link that it was not answered.
+    pub(super) fn counts(&self) -> bool {
+        self.once.as_ref().is_none_or(Once::is_first)
     }
 }
 
@@ -755,6 +792,39 @@ mod tests {
             .map(|batch| batch.apart)
             .collect::<Vec<_>>();
         assert_eq!(forms, [false, false, false, true], "one is settled before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_company_that_is_late_counts_as_one() {
+        let (reads, _server) = desk();
+        let company = reads.company();
+        let mut tickets = ["a", "b", "c"].map(|text| join(&reads, text, LONG));
+        drop(company);
+        let _alone = join(&reads, "d", LONG);
+        tokio::time::advance(LONG).await;
+        assert_eq!(reads.expire(LINK, None, Instant::now(), &failure()), 2);
+        assert!(reply(&mut tickets[2]).expect("an end").is_err());
+
+        let company = reads.company();
+        let dropped = ["a", "b", "c"].map(|text| join(&reads, text, LONG));
+        drop(company);
+        assert_eq!(dropped.map(|ticket| ticket.counts()), [true, false, false]);
+    }
+
+    #[tokio::test]
+    async fn a_company_leaves_when_it_is_complete_also_beside_another() {
+        let (reads, mut server) = desk();
+        let first = reads.company();
+        let _tickets = ["a", "b"].map(|text| join(&reads, text, LONG));
+        let second = reads.company();
+        let _third = join(&reads, "c", LONG);
+        assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+        drop(first);
+        let many = "*4\r\n$4\r\nMGET\r\n";
+        assert!(written(&mut server).await.starts_with(many));
+        let _fourth = join(&reads, "d", LONG);
+        drop(second);
+        assert!(written(&mut server).await.ends_with("reads:d\r\n"));
     }
 
     #[tokio::test]
