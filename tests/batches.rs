@@ -608,6 +608,44 @@ mod on_redis {
     }
 
     #[tokio::test]
+    async fn tags_that_ids_have_in_common_are_asked_for_once() {
+        #[cached(
+            ttl = 300,
+            key = "tagged:{id}",
+            tags("all", "of:{id}"),
+            skip(of),
+            each(id in ids)
+        )]
+        async fn tagged(of: &Rows, ids: &[u64]) -> Result<HashMap<u64, u64>, Failed> {
+            of.load(ids.iter().copied()).await
+        }
+
+        let of = Rows::default();
+        let server = RedisServer::start().await;
+        let cache = patient_cache_at(&server.url()).await;
+        let story = async {
+            tagged(&of, &[1_000]).await.expect("rows");
+            let mut commands = server.commands().await;
+            let ids: Vec<u64> = (0..10).collect();
+            tagged(&of, &ids).await.expect("rows");
+            // Ten leases, ten tags of their own, one in common, and ten values.
+            assert_eq!(commands.counts().await.get("evalsha"), Some(&31));
+            of.version.store(1, SeqCst);
+            let current = Cache::current();
+            current.invalidate_tag("of:3").await.expect("a store");
+            let (found, how) = outcomes(tagged(&of, &ids)).await;
+            assert_eq!(found.expect("rows")[&3], 31);
+            assert_eq!(how.count(Outcome::Hit), 9);
+            current.invalidate_tag("all").await.expect("a store");
+            let (found, how) = outcomes(tagged(&of, &ids)).await;
+            assert_eq!(found, Ok(values(ids.iter().copied(), 1)));
+            assert_eq!(how.count(Outcome::Loaded), 10);
+            assert_eq!(outcomes(tagged(&of, &ids)).await.1.count(Outcome::Hit), 10);
+        };
+        cache.scope(story).await;
+    }
+
+    #[tokio::test]
     async fn very_many_ids_are_read_in_several_commands() {
         let of = Rows::default();
         let server = RedisServer::start().await;

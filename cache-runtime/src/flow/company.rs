@@ -1,9 +1,19 @@
 //! [`Company`]: calls that are made together, the ids of a batch.
 
+use std::collections::HashMap;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use futures_util::future::try_join_all;
+use parking_lot::Mutex;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+
+use crate::envelope::Generation;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::key::Key;
+use crate::store::Store;
 
 /// How many ids of a batch are loaded by one run of its body: taking so many leases before takes less
 /// than they stand.
@@ -27,7 +37,11 @@ pub(crate) struct Company {
     turns: Arc<Semaphore>,
     reads: Arc<Semaphore>,
     writes: Arc<Semaphore>,
+    generations: Arc<Mutex<Generations>>,
 }
+
+/// The generations of tags, by the tag and how long they are kept.
+type Generations = HashMap<(Key, Duration), Arc<OnceCell<Generation>>>;
 
 /// The turn of one of the calls.
 #[derive(Debug)]
@@ -48,7 +62,29 @@ impl Company {
             turns: Arc::new(Semaphore::new(MOST_LOADS)),
             reads: Arc::new(Semaphore::new(MOST_READS)),
             writes: Arc::new(Semaphore::new(MOST_WRITES)),
+            generations: Arc::default(),
         }
+    }
+
+    /// The generations of tags, each of which is asked for once: before all loads of the batch, which
+    /// is what counts.
+    pub(super) async fn generations(
+        &self,
+        store: &Store,
+        tags: &[Key],
+        kept: Duration,
+    ) -> Result<Vec<Generation>, StoreError> {
+        let generation = async |tag: &Key| {
+            let known = (tag.clone(), kept);
+            let cell = self.generations.lock().entry(known).or_default().clone();
+            let asked = cell.get_or_try_init(async || {
+                let asked = store.generations(slice::from_ref(tag), kept).await?;
+                let generation = asked.first().copied();
+                generation.ok_or_else(|| StoreError::new(StoreErrorKind::Protocol, "no generation"))
+            });
+            asked.await.copied()
+        };
+        try_join_all(tags.iter().map(generation)).await
     }
 
     /// How many wait.

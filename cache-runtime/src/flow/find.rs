@@ -149,7 +149,8 @@ impl Flow {
             self.asked = true;
             self.stage = Stage::Load;
             let turn = self.turn.take();
-            match Leased::acquire(engine, &mut self.budget, place, &request).await {
+            let company = self.company.as_ref();
+            match Leased::acquire(engine, &mut self.budget, place, &request, company).await {
                 Ok(Asked::Granted(leased)) => {
                     self.record(Event::Leased);
                     self.leased = Some(leased);

@@ -8,7 +8,7 @@ use futures_util::future::try_join;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
-use super::{Budget, Engine};
+use super::{Budget, Company, Engine};
 use crate::call::Upkeep;
 use crate::envelope::Generation;
 use crate::error::StoreError;
@@ -48,18 +48,19 @@ pub(super) enum Asked {
 }
 
 impl Leased {
-    /// Asks for the lease of an entry.
+    /// Asks for the lease of an entry, which may be one of a batch.
     pub(super) async fn acquire(
         engine: &Arc<Engine>,
         budget: &mut Budget,
         place: &Place,
         request: &Acquire,
+        company: Option<&Company>,
     ) -> Result<Asked, StoreError> {
         let Place { key, tags, .. } = place;
         let mut pending = Self::pending(engine, key, request, Release::Abandoned);
         let acquired = engine.store.acquire(key, request);
         let (acquired, generations) = budget
-            .spend(with_generations(engine, tags, request, acquired))
+            .spend(with_generations(engine, tags, request, acquired, company))
             .await?;
         if let Acquired::Granted(grant) = acquired {
             pending.grant(grant, generations);
@@ -80,7 +81,7 @@ impl Leased {
         let mut pending = Self::pending(engine, key, request, Release::Withdrawn);
         let intended = engine.store.intend(key, request);
         let (grant, generations) = budget
-            .spend(with_generations(engine, tags, request, intended))
+            .spend(with_generations(engine, tags, request, intended, None))
             .await?;
         pending.grant(grant, generations);
         Ok(pending)
@@ -183,6 +184,7 @@ async fn with_generations<T>(
     tags: &[Key],
     request: &Acquire,
     asked: impl Future<Output = Result<T, StoreError>>,
+    company: Option<&Company>,
 ) -> Result<(T, Vec<Generation>), StoreError> {
     if tags.is_empty() {
         return Ok((asked.await?, Vec::new()));
@@ -190,7 +192,10 @@ async fn with_generations<T>(
     // As long as the value that will be stored, and the load before it.
     let load = request.lease.saturating_mul(LONGEST);
     let kept = request.hold.saturating_add(load);
-    try_join(asked, engine.store.generations(tags, kept)).await
+    match company {
+        Some(company) => try_join(asked, company.generations(&engine.store, tags, kept)).await,
+        None => try_join(asked, engine.store.generations(tags, kept)).await,
+    }
 }
 
 impl Drop for Leased {
