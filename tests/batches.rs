@@ -658,8 +658,9 @@ mod on_redis {
             let (found, how) = outcomes(rows(&of, &ids)).await;
             assert_eq!(found, Ok(values(ids, 0)));
             assert_eq!(how.count(Outcome::Hit), 5_000);
-            let counts = commands.counts().await;
-            assert_eq!(counts, [("mget".to_owned(), 5)].into());
+            // Four with as many as leave at once, and some for those that follow.
+            let reads = commands.counts().await.get("mget").copied();
+            assert!((5..100).contains(&reads.unwrap_or(0)), "{reads:?}");
         };
         cache.scope(story).await;
     }
