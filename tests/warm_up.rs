@@ -191,6 +191,40 @@ async fn it_gives_up_as_well_where_some_ids_are_cached() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn its_position_stays_before_what_comes_to_nothing() {
+    let of = &Rows::new();
+    let warmed = Cache::memory().scope(async {
+        of.fails_at.store(15, SeqCst);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = told.clone();
+        let warm = warm_up(1..=40)
+            .skip(5)
+            .attempts(1)
+            .on_progress(move |progress| tell.lock().expect("no panic").push(progress.position))
+            .in_batches(5, |ids| async move { rows(of, &ids).await })
+            .await
+            .expect("most succeed");
+        assert_eq!(
+            *told.lock().expect("no panic"),
+            [10, 10, 20, 25, 30, 35, 40]
+        );
+        assert_eq!((warm.position, warm.skipped, warm.failed), (40, 5, 5));
+        assert!(
+            warm.to_string().starts_with("40 ids: 5 skipped, "),
+            "{warm}"
+        );
+    });
+    warmed.await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_of_nothing_annotated_has_warmed_nothing() {
+    let warm = warm_up(1..=10).attempts(1).in_batches(2, async |_ids| ());
+    let gave_up = warm.await.expect_err("nothing is cached");
+    assert_eq!((gave_up.progress.position, gave_up.progress.failed), (0, 6));
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropped_it_stops_and_leaves_no_lease() {
     let of = &Rows::new();
     let warmed = Cache::memory().scope(async {

@@ -3,7 +3,10 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{FnArg, Pat, PatIdent, ReceiverKind, ReturnType, Token, Type, parse_quote_spanned};
+use syn::{
+    FnArg, GenericArgument, Pat, PatIdent, PathArguments, PathSegment, ReceiverKind, ReturnType,
+    Token, Type, parse_quote_spanned,
+};
 
 use crate::args::{CachedArgs, Each};
 use crate::background;
@@ -39,6 +42,7 @@ impl Batch {
         check(args, each, function, errors);
         let (at, ids, ids_type) = parameter(&each.ids, function, errors)?;
         check_ids(&ids_type, errors);
+        check_values(args, &function.output(), errors);
         let or_none = args.none_ttl.is_some();
         (errors.len() == before).then(|| Self {
             id: each.id.clone(),
@@ -156,13 +160,72 @@ fn parameter(ids: &Ident, function: &Function, errors: &Errors) -> Option<(usize
 }
 
 fn check_ids(ids_type: &Type, errors: &Errors) {
-    let borrowed_mutably =
-        matches!(ids_type, Type::Reference(reference) if reference.mutability.is_some());
-    if borrowed_mutably || matches!(ids_type, Type::ImplTrait(_) | Type::Array(_)) {
+    let (owner, borrowed_mutably) = match ids_type {
+        Type::Reference(reference) => (&*reference.elem, reference.mutability.is_some()),
+        owner => (owner, false),
+    };
+    let in_another = ["Option", "Arc", "Rc"]
+        .iter()
+        .any(|name| is_called(owner, name));
+    let fixed = matches!(owner, Type::ImplTrait(_) | Type::Array(_));
+    if borrowed_mutably || fixed || in_another {
         errors.on(
             ids_type,
             "the ids of a batch come as a slice, a `Vec` or a set: write `&[Id]`, `Vec<Id>` or `HashSet<Id>`",
         );
+    }
+}
+
+/// The values by id, as far as the return type's spelling shows them.
+fn check_values(args: &CachedArgs, output: &Type, errors: &Errors) {
+    let values = match arguments(output, "Result").first() {
+        Some(values) => (*values).clone(),
+        None => output.clone(),
+    };
+    let by_id = ["HashMap", "BTreeMap"];
+    let value = by_id
+        .iter()
+        .find_map(|name| arguments(&values, name).get(1).copied().cloned());
+    let Some(value) = value else {
+        return;
+    };
+    if is_called(&value, "Result") {
+        errors.on(
+            value,
+            "a value of a batch is no `Result`: leave out the ids that fail, or return `Result<HashMap<Id, V>, E>`",
+        );
+    } else if args.none_ttl.is_some() && is_called(&value, "Option") {
+        errors.on(
+            value,
+            "with `none_ttl` an id without a value is left out: return `HashMap<Id, V>`, without the `Option`",
+        );
+    }
+}
+
+/// Whether the type is a path that ends with this name.
+fn is_called(ty: &Type, name: &str) -> bool {
+    last_segment(ty).is_some_and(|last| last.ident == name)
+}
+
+fn last_segment(ty: &Type) -> Option<&PathSegment> {
+    match ty {
+        Type::Path(path) => path.path.segments.last(),
+        _ => None,
+    }
+}
+
+/// The types in angle brackets behind this name.
+fn arguments<'a>(ty: &'a Type, name: &str) -> Vec<&'a Type> {
+    let last = last_segment(ty).filter(|last| last.ident == name);
+    match last.map(|last| &last.arguments) {
+        Some(PathArguments::AngleBracketed(arguments)) => {
+            let types = arguments.args.iter().filter_map(|argument| match argument {
+                GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            });
+            types.collect()
+        }
+        _ => Vec::new(),
     }
 }
 

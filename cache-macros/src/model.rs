@@ -8,7 +8,7 @@ use syn::{
     Expr, ExprPath, GenericArgument, Lifetime, Macro, PathArguments, Signature, Type, TypeReference,
 };
 
-use crate::args::{CachedArgs, EntryName, Setting};
+use crate::args::{CachedArgs, Each, EntryName, Setting};
 use crate::background::Background;
 use crate::batch::Batch;
 use crate::diagnostics::{self, Errors};
@@ -200,6 +200,17 @@ fn key(args: &CachedArgs, function: &Function, errors: &Errors) -> Option<Key> {
         // Nothing is known about a key that could not be read.
         return (!args.is_broken("key")).then(|| Key::Default(unskipped(args, function)));
     };
+    if let Some(Each { id, ids }) = &args.each
+        && template::names(&literal.value(), ids)
+    {
+        errors.on(
+            literal,
+            format!(
+                "`{ids}` is all of the ids, each of which has an entry of its own: write `{{{id}}}`"
+            ),
+        );
+        return None;
+    }
     let template = Template::read(literal, function, None, errors)?;
     if literal.value().starts_with('%') {
         errors.on(
@@ -224,6 +235,17 @@ fn key(args: &CachedArgs, function: &Function, errors: &Errors) -> Option<Key> {
             } else {
                 format!("{{{bare}}}")
             };
+            if args
+                .each
+                .as_ref()
+                .is_some_and(|each| template::same_name(&each.id, &name))
+            {
+                errors.on(
+                    &name,
+                    format!("`{bare}` is not in the key, so all ids would share an entry: write `{placeholder}` in the key"),
+                );
+                continue;
+            }
             errors.on(
                 &name,
                 format!(

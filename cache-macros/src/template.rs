@@ -187,6 +187,15 @@ impl Placeholder {
     }
 }
 
+/// Whether a placeholder of the text starts with this name.
+pub(crate) fn names(text: &str, name: &Ident) -> bool {
+    let placeholder = format!("{{{}", name.unraw());
+    text.match_indices(&placeholder).any(|(at, found)| {
+        let rest = text.get(at + found.len()..).unwrap_or_default();
+        rest.starts_with(['}', '.', ':'])
+    })
+}
+
 fn is_identifier(name: &str) -> bool {
     name.starts_with(|c: char| c.is_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_alphanumeric() || c == '_')

@@ -117,6 +117,15 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn item(&mut self, input: ParseStream<'_>) -> syn::Result<()> {
+        if let Some((name, _)) = input.cursor().ident()
+            && name == "each"
+            && input.peek2(syn::token::Paren)
+        {
+            return Err(syn::Error::new(
+                name.span(),
+                "`each` belongs to `#[cached]`: name the entry of one id, as in `users(id)`, or invalidate many in the body, as in `users_entry(id).invalidate().await`",
+            ));
+        }
         let expr: Expr = input.parse()?;
         let (target, value) = match expr {
             Expr::Assign(assign) if assign.attrs.is_empty() => (*assign.left, Some(*assign.right)),

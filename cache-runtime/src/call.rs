@@ -48,7 +48,9 @@ pub fn outcome<F: Future>(call: F) -> impl Future<Output = (F::Output, Outcome)>
 /// The value of a batch together with how each id was served, by the key of its entry.
 ///
 /// Acts on the first annotated call inside `call`, in the same task; of a function for one id the
-/// outcomes are one. Ids that differ and share a key share an outcome. Cancellation: as `call` itself.
+/// outcomes are one. Ids that differ and share a key share an outcome. Ids have none that `bypass_if` sends
+/// past the cache, and that were waiting for somebody else's load when the batch failed. Cancellation: as
+/// `call` itself.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -71,6 +73,13 @@ pub fn outcome<F: Future>(call: F) -> impl Future<Output = (F::Output, Outcome)>
 pub fn outcomes<F: Future>(call: F) -> impl Future<Output = (F::Output, Outcomes)> {
     Wrapped::new(call, Mode::Cached, |output, control| {
         (output, control.outcomes())
+    })
+}
+
+/// How each id of a call was served, and the last of them.
+pub(crate) fn how_it_went<F: Future>(call: F) -> impl Future<Output = (Outcomes, Outcome)> {
+    Wrapped::new(call, Mode::Cached, |_, control| {
+        (control.outcomes(), control.outcome())
     })
 }
 

@@ -11,7 +11,7 @@ use futures_util::future::OptionFuture;
 use futures_util::stream;
 use tokio::time::sleep;
 
-use crate::call::outcomes;
+use crate::call::how_it_went;
 use crate::observe::{NotStored, Outcome, Outcomes};
 use crate::resilience::backoff::{Backoff, random};
 
@@ -75,15 +75,19 @@ pub struct WarmUp<I> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// How many ids from the beginning on are done, skipped ones included: where to take it up.
+    /// How many ids from the beginning on are done, skipped ones included: where to take it up. While
+    /// calls come to nothing it stays before the first of them.
     pub position: usize,
+    /// How many were skipped.
+    pub skipped: usize,
     /// How many were cached already.
     pub hits: usize,
     /// How many were loaded and stored, by this or by another caller.
     pub loaded: usize,
     /// How many were loaded and are not to be cached: absent, or declined by `cache_if`.
     pub uncached: usize,
-    /// How many could not be loaded or stored, however often it was tried. They are passed over.
+    /// How many could not be loaded or stored, however often it was tried, or were not asked for: no
+    /// annotated function was called. They are passed over.
     pub failed: usize,
 }
 
@@ -166,8 +170,10 @@ impl<I: Iterator<Item: Clone>> WarmUp<I> {
             attempts,
             mut on_progress,
         } = self;
+        let skipped = ids.by_ref().take(skip).count();
         let mut progress = Progress {
-            position: ids.by_ref().take(skip).count(),
+            position: skipped,
+            skipped,
             ..Progress::default()
         };
         let batches = iter::from_fn(|| {
@@ -176,21 +182,22 @@ impl<I: Iterator<Item: Clone>> WarmUp<I> {
         });
         let calls = stream::iter(batches).map(|batch| work_off(batch, &call, attempts, pause));
         let mut calls = pin!(calls.buffered(concurrency));
-        // Before the first of the calls in a row that came to nothing.
-        let (mut solid, mut failures) = (progress, 0);
+        let (mut done, mut failures) = (progress.position, 0);
         while let Some(tally) = calls.next().await {
             progress.add(tally);
-            on_progress(&progress);
+            done += tally.ids;
             match tally {
                 // Which says nothing about the origin.
                 Tally { ids, hits, .. } if ids == hits && failures > 0 => {}
                 Tally { failed: 1.., .. } if !tally.gave_something() => failures += 1,
-                _ => (solid, failures) = (progress, 0),
+                _ => (progress.position, failures) = (done, 0),
             }
+            on_progress(&progress);
             if failures == MOST_FAILURES {
-                return Err(GaveUp { progress: solid });
+                return Err(GaveUp { progress });
             }
         }
+        progress.position = done;
         Ok(progress)
     }
 }
@@ -211,13 +218,13 @@ async fn work_off<K: Clone, F: Future>(
     attempts: u32,
     pause: Duration,
 ) -> Tally {
-    let mut tally = Tally::of(&outcomes(call(ids.clone())).await.1, ids.len());
+    let mut tally = Tally::of(how_it_went(call(ids.clone())).await, ids.len());
     for attempt in 1..attempts {
         if tally.failed == 0 {
             break;
         }
         sleep(RETRIES.wait(attempt - 1, random())).await;
-        let again = Tally::of(&outcomes(call(ids.clone())).await.1, ids.len());
+        let again = Tally::of(how_it_went(call(ids.clone())).await, ids.len());
         // What is a hit now was loaded before.
         tally = Tally {
             hits: tally.hits,
@@ -231,11 +238,15 @@ async fn work_off<K: Clone, F: Future>(
 }
 
 impl Tally {
-    fn of(outcomes: &Outcomes, ids: usize) -> Self {
+    fn of((outcomes, last): (Outcomes, Outcome), ids: usize) -> Self {
         let mut tally = Self {
             ids,
             ..Self::default()
         };
+        if last == Outcome::NotCalled {
+            tally.failed = ids;
+            return tally;
+        }
         for (_, outcome) in outcomes.iter() {
             match outcome {
                 Outcome::Hit | Outcome::Near | Outcome::Stale => tally.hits += 1,
@@ -253,8 +264,12 @@ impl Tally {
                 }
             }
         }
-        // Past the cache an id has no outcome.
-        tally.uncached += ids.saturating_sub(outcomes.len());
+        // Past the cache an id has no outcome, nor while it waits for another's load when its batch fails.
+        let others = ids.saturating_sub(outcomes.len());
+        match tally.failed {
+            0 => tally.uncached += others,
+            _ => tally.failed += others,
+        }
         tally
     }
 
@@ -272,7 +287,6 @@ impl Progress {
             uncached,
             failed,
         } = tally;
-        self.position += ids;
         self.hits += hits;
         self.uncached += uncached;
         self.failed += failed;
@@ -284,14 +298,19 @@ impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             position,
+            skipped,
             hits,
             loaded,
             uncached,
             failed,
         } = self;
+        write!(f, "{position} ids: ")?;
+        if *skipped > 0 {
+            write!(f, "{skipped} skipped, ")?;
+        }
         write!(
             f,
-            "{position} ids: {hits} were cached, {loaded} loaded, {uncached} not to be cached, {failed} failed"
+            "{hits} were cached, {loaded} loaded, {uncached} not to be cached, {failed} failed"
         )
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use cache_runtime::cached;
+use cache_runtime::{cached, invalidates};
 
 #[cached(ttl = 300, key = "a:{id}", each = ids)]
 async fn not_of_this_form(ids: &[u64]) -> HashMap<u64, u64> {
@@ -60,6 +60,26 @@ impl Repo {
     async fn by_value(self, ids: &[u64]) -> HashMap<u64, u64> {
         ids.iter().map(|id| (*id, *id)).collect()
     }
+}
+
+#[cached(ttl = 300, key = "j:{id}", none_ttl = 60, each(id in ids))]
+async fn absent_twice(ids: &[u64]) -> HashMap<u64, Option<u64>> {
+    ids.iter().map(|id| (*id, Some(*id))).collect()
+}
+
+#[cached(ttl = 300, key = "k:{id}", each(id in ids))]
+async fn fails_each(ids: &[u64]) -> HashMap<u64, Result<u64, String>> {
+    ids.iter().map(|id| (*id, Ok(*id))).collect()
+}
+
+#[cached(ttl = 300, key = "l:{id}", each(id in ids))]
+async fn an_array(ids: &[u64; 4]) -> HashMap<u64, u64> {
+    ids.iter().map(|id| (*id, *id)).collect()
+}
+
+#[invalidates(each(id in ids))]
+async fn invalidates_each(ids: &[u64]) {
+    let _ = ids;
 }
 
 fn main() {}

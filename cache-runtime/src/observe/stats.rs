@@ -122,10 +122,11 @@ impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<40} {:>10} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10}",
+            "{:<40} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10}",
             "function",
             "calls",
             "hits",
+            "near",
             "stale",
             "joined",
             "loads",
@@ -136,10 +137,11 @@ impl fmt::Display for Stats {
         for row in &self.functions {
             writeln!(
                 f,
-                "{:<40} {:>10} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10}",
+                "{:<40} {:>10} {:>10} {:>10} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10}",
                 row.function,
                 row.calls,
                 row.hits,
+                row.near,
                 row.stale,
                 row.joined,
                 row.loads,

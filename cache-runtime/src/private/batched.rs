@@ -190,6 +190,11 @@ impl<B: Batched> Kept<B> for OrNone {
 }
 
 /// An id where one is asked for, owned or borrowed.
+#[diagnostic::on_unimplemented(
+    message = "the ids of this batch are `{Self}`, but its values are by `{K}`",
+    label = "not ids by which the values are returned",
+    note = "use one type for both, as in `&[{K}]`; for text take `&[String]` and return values by `String`"
+)]
 pub trait ToId<K> {
     /// The id.
     fn to_id(self) -> K;
