@@ -98,7 +98,8 @@ struct Load {
     start: usize,
     end: usize,
     ending: Option<Ending>,
-    /// When its caller has told what came of it: a batch that fails later makes it fail.
+    /// When its caller has told what came of it: those who wait for an id of a batch hear of it when
+    /// all have been loaded, and a batch that fails makes it fail.
     over: usize,
 }
 
@@ -338,12 +339,11 @@ fn read(steps: &[Step]) -> (HashMap<usize, Call>, Vec<Load>) {
                         call.end = at;
                         call.troubled = answer.events.iter().any(is_trouble);
                         call.answered = !call.troubled && (!answer.failed || !call.op.outdates());
-                        let failed = Event::Ended(Outcome::NotStored(NotStored::Failed));
                         let of_call = |load: &&mut Load| load.call == by.call;
-                        if answer.events.contains(&failed)
+                        if let Some(ending) = answer.events.iter().find_map(fruitless)
                             && let Some(load) = loads.iter_mut().rev().find(of_call)
                         {
-                            (load.ending, load.over) = (Some(Ending::Failed), at);
+                            (load.ending, load.over) = (Some(ending), at);
                         }
                     }
                     What::Dropped => {
@@ -358,6 +358,17 @@ fn read(steps: &[Step]) -> (HashMap<usize, Call>, Vec<Load>) {
         }
     }
     (calls, loads)
+}
+
+/// How the load of a call ended of which nobody else has anything.
+fn fruitless(event: &Event) -> Option<Ending> {
+    match event {
+        Event::Ended(Outcome::NotStored(NotStored::Failed)) => Some(Ending::Failed),
+        Event::Ended(Outcome::NotStored(NotStored::None | NotStored::Declined)) => {
+            Some(Ending::NotCacheable)
+        }
+        _ => None,
+    }
 }
 
 /// Whether the store was of no use to a call.
