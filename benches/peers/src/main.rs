@@ -16,6 +16,7 @@ mod contenders;
 mod cost;
 mod hits;
 mod ids;
+mod info;
 mod many;
 mod options;
 mod origin;

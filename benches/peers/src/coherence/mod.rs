@@ -5,10 +5,9 @@
 //! * `delay`: from a change to the moment when another process's copy serves no more.
 //! * `race`: who still serves old copies when all is quiet.
 //! * `scan`: what copies weigh while more is read than fits.
-//! * `sites`, `load`, `raw`, `info` and `memory`: what these have in common.
+//! * `sites`, `load`, `raw` and `memory`: what these have in common.
 
 mod delay;
-mod info;
 mod load;
 mod memory;
 mod race;

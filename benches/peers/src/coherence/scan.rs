@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::memory::Memory;
 use super::{Plan, WORD, sites};
+use crate::contenders::by_hand;
 use crate::ids::Ids;
 use crate::origin::Failure;
 use crate::worker;
@@ -104,12 +105,10 @@ async fn scan(url: &str, keys: &str, capacity: &str) -> Result<Scan, Failure> {
     let open = || sites::patient(url, "scan");
     let here = open().near_capacity(capacity).build().await;
     let elsewhere = open().build().await;
-    let client = redis::Client::open(url).map_err(Failure::of)?;
-    let other = client.get_multiplexed_async_connection().await;
     let rows = Arc::new(Scanned {
         here: Rows(here.map_err(Failure::of)?),
         elsewhere: Rows(elsewhere.map_err(Failure::of)?),
-        other: other.map_err(Failure::of)?,
+        other: by_hand::connect(url).await?,
         found: AtomicU64::new(0),
         hot: [Counted::default(), Counted::default()],
     });

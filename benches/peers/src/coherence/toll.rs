@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use cache_benches::RedisServer;
 
-use super::info::Info;
 use super::load::{KEYS, Load, ONE_IN, Shape};
 use super::sites::Sites;
 use super::{Plan, WORD};
+use crate::info::Info;
 use crate::origin::Failure;
 use crate::worker::{self, Steady};
 

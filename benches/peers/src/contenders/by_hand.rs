@@ -19,13 +19,17 @@ pub struct ByHand {
 
 impl ByHand {
     pub async fn open(url: &str, format: Format) -> Result<Self, Failure> {
-        let client = redis::Client::open(url).map_err(Failure::of)?;
-        let connection = client.get_multiplexed_async_connection().await;
         Ok(Self {
-            connection: connection.map_err(Failure::of)?,
+            connection: connect(url).await?,
             format,
         })
     }
+}
+
+pub async fn connect(url: &str) -> Result<MultiplexedConnection, Failure> {
+    let client = redis::Client::open(url).map_err(Failure::of)?;
+    let connection = client.get_multiplexed_async_connection().await;
+    connection.map_err(Failure::of)
 }
 
 pub fn key(format: Format, id: u64) -> String {

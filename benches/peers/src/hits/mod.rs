@@ -5,7 +5,6 @@
 //! baseline's in the same round.
 
 mod chart;
-mod commands;
 mod entrants;
 mod report;
 mod turn;
@@ -15,9 +14,9 @@ use std::time::Duration;
 use cache_benches::RedisServer;
 use hdrhistogram::Histogram;
 
+use crate::info::Info;
 use crate::origin::{self, Failure};
 use crate::page::Size;
-pub use commands::Commands;
 use entrants::{Entered, Place};
 use turn::{Taken, Turn};
 
@@ -147,11 +146,11 @@ async fn count(
     server: &RedisServer,
 ) -> Result<Counts, Failure> {
     let calls = if one.is_bare { 256 } else { 12_800 };
-    let commands = Commands::open(&server.url()).await?;
-    commands.reset().await?;
+    let info = Info::open(&server.url()).await?;
+    info.reset().await?;
     let allocations = one.entrant.allocations(turn.clone(), calls).await?;
     let commands = match place {
-        Place::Redis => Some(commands.count().await? / calls as f64),
+        Place::Redis => Some(info.commands().await? / calls as f64),
         Place::InProcess => None,
     };
     Ok(Counts {

@@ -11,8 +11,8 @@ use redis::aio::MultiplexedConnection;
 use tokio::task::JoinSet;
 
 use super::Plan;
-use crate::contenders::annotated;
 use crate::contenders::format::Format;
+use crate::contenders::{annotated, by_hand};
 use crate::origin::{self, Failure};
 use crate::page::Page;
 
@@ -120,9 +120,7 @@ async fn turn(
 }
 
 async fn by_hand(url: &str) -> Result<MultiplexedConnection, Failure> {
-    let client = redis::Client::open(url).map_err(Failure::of)?;
-    let connection = client.get_multiplexed_async_connection().await;
-    let mut connection = connection.map_err(Failure::of)?;
+    let mut connection = by_hand::connect(url).await?;
     for id in 0..IDS {
         let bytes = Format::MessagePack.encode(&origin::load(id).await?)?;
         let stored: Result<(), _> = connection.set_ex(key(id), bytes, 3600).await;

@@ -7,7 +7,7 @@ use cache_benches::RedisServer;
 use cache_runtime::{Cache, Outcome, Policy, cached, outcomes, warm_up};
 
 use super::Plan;
-use crate::hits::Commands;
+use crate::info::Info;
 use crate::origin::Failure;
 
 /// How often the tag is invalidated, each time with all its entries current before.
@@ -49,7 +49,7 @@ pub async fn measure(plan: Plan, server: &RedisServer) -> Result<Vec<Tagged>, Fa
     let policy = Policy::DEFAULT.timeout(Duration::from_secs(30));
     let builder = Cache::builder().url(server.url()).namespace("tags");
     let cache = builder.policy(policy).build().await.map_err(Failure::of)?;
-    let commands = Commands::open(&server.url()).await?;
+    let info = Info::open(&server.url()).await?;
     let rows = Rows(cache);
     let mut tags = Vec::new();
     for entries in [1, plan.tagged] {
@@ -72,13 +72,13 @@ pub async fn measure(plan: Plan, server: &RedisServer) -> Result<Vec<Tagged>, Fa
             // All entries have the tag as it is; later on only those that are read again.
             let sample: Vec<u64> = (0..entries.min(100)).collect();
             rows.rows(entries, &sample).await;
-            commands.reset().await?;
+            info.reset().await?;
             let start = Instant::now();
             let tag = format!("tag:{entries}");
             rows.0.invalidate_tag(&tag).await.map_err(Failure::of)?;
             tagged.took.push(start.elapsed().as_nanos() as f64);
             if time == 0 {
-                tagged.commands = commands.count().await?;
+                tagged.commands = info.commands().await?;
                 let (_, how) = outcomes(rows.rows(entries, &sample)).await;
                 tagged.served = (how.count(Outcome::Hit), how.len());
             }

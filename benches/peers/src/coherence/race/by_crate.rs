@@ -5,7 +5,7 @@ use std::time::Duration;
 use cached::{AsyncRedisCache, ConcurrentCachedAsync as _};
 
 use super::Copying;
-use crate::coherence::info::Info;
+use crate::info::Info;
 use crate::origin::Failure;
 
 type Store = AsyncRedisCache<u64, u64>;

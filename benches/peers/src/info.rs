@@ -2,15 +2,31 @@
 
 use redis::aio::MultiplexedConnection;
 
+use crate::contenders::by_hand;
 use crate::origin::Failure;
 
 pub struct Info(MultiplexedConnection);
 
 impl Info {
     pub async fn open(url: &str) -> Result<Self, Failure> {
-        let client = redis::Client::open(url).map_err(Failure::of)?;
-        let connection = client.get_multiplexed_async_connection().await;
-        connection.map(Self).map_err(Failure::of)
+        by_hand::connect(url).await.map(Self)
+    }
+
+    /// Begins to count commands from zero.
+    pub async fn reset(&self) -> Result<(), Failure> {
+        let mut command = redis::cmd("CONFIG");
+        let reset = command.arg("RESETSTAT");
+        reset
+            .query_async(&mut self.0.clone())
+            .await
+            .map_err(Failure::of)
+    }
+
+    /// Commands since then, but for the ones that count.
+    pub async fn commands(&self) -> Result<f64, Failure> {
+        let section = self.section("commandstats").await?;
+        let calls = section.lines().filter_map(calls);
+        Ok(calls.fold(0.0, |sum, calls| sum + calls))
     }
 
     /// Seconds that the server has computed, in user and in system mode.
@@ -56,4 +72,13 @@ fn number(section: &str, name: &str) -> Result<f64, Failure> {
     let text = text.and_then(|text| text.split(',').next());
     let text = text.ok_or_else(|| Failure(format!("the server does not say `{name}`")))?;
     text.trim().parse().map_err(Failure::of)
+}
+
+/// `cmdstat_get:calls=21,usec=175,…`
+fn calls(line: &str) -> Option<f64> {
+    let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+    if name.starts_with("config") || name == "info" {
+        return None;
+    }
+    rest.split(',').next()?.parse().ok()
 }
