@@ -3,17 +3,14 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{
-    FnArg, GenericArgument, Pat, PatIdent, PathArguments, PathSegment, ReceiverKind, ReturnType,
-    Token, Type, parse_quote_spanned,
-};
+use syn::{FnArg, Pat, PatIdent, ReceiverKind, ReturnType, Token, Type, parse_quote_spanned};
 
 use crate::args::{CachedArgs, Each};
 use crate::background;
 use crate::body;
 use crate::diagnostics::{self, Errors};
 use crate::entry::owned_lifetimes;
-use crate::signature::{Body, Function, bindings, generated_at};
+use crate::signature::{Body, Function, arguments, bindings, first_span, generated_at, is_called};
 use crate::template::same_name;
 
 pub(crate) struct Batch {
@@ -202,33 +199,6 @@ fn check_values(args: &CachedArgs, output: &Type, errors: &Errors) {
     }
 }
 
-/// Whether the type is a path that ends with this name.
-fn is_called(ty: &Type, name: &str) -> bool {
-    last_segment(ty).is_some_and(|last| last.ident == name)
-}
-
-fn last_segment(ty: &Type) -> Option<&PathSegment> {
-    match ty {
-        Type::Path(path) => path.path.segments.last(),
-        _ => None,
-    }
-}
-
-/// The types in angle brackets behind this name.
-fn arguments<'a>(ty: &'a Type, name: &str) -> Vec<&'a Type> {
-    let last = last_segment(ty).filter(|last| last.ident == name);
-    match last.map(|last| &last.arguments) {
-        Some(PathArguments::AngleBracketed(arguments)) => {
-            let types = arguments.args.iter().filter_map(|argument| match argument {
-                GenericArgument::Type(ty) => Some(ty),
-                _ => None,
-            });
-            types.collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
 /// The function of one id, of which only the signature matters.
 fn one(
     each: &Each,
@@ -241,13 +211,7 @@ fn one(
     let output = function.output();
     let owned = owned_lifetimes(output.to_token_stream());
     // At the return type, where one that is none of a batch is reported.
-    let span = generated_at(
-        output
-            .to_token_stream()
-            .into_iter()
-            .next()
-            .map_or_else(Span::mixed_site, |first| first.span()),
-    );
+    let span = generated_at(first_span(&output));
     let runtime = background::located_at(runtime, span);
     let mut one = function.clone();
     let each_output: Type = match or_none {

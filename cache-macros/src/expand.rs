@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Expr, ExprPath, GenericParam, PathArguments, ReceiverKind, Type};
+use syn::{Expr, ExprPath, GenericParam, ReceiverKind, Type};
 
 use crate::args::{CachedArgs, Setting};
 use crate::background::{self, Background};
@@ -139,9 +139,9 @@ impl Expansion<'_> {
         let output = self.function.output();
         let Batch { id, ids, .. } = batch;
         let ids = &ids.ident;
-        let of = match batch.or_none {
-            true => quote_spanned!(span=> or_none),
-            false => quote_spanned!(span=> of),
+        let kept = match batch.or_none {
+            true => quote_spanned!(span=> OrNone),
+            false => quote_spanned!(span=> Present),
         };
         let hit = quote_spanned!(span=> __cache::Each::Near(hit));
         let plan = self.plan(
@@ -152,7 +152,7 @@ impl Expansion<'_> {
         // At the return type, where one that is none of a batch is reported.
         let at = generated_at(output.span());
         quote_spanned! {at=>
-            __cache::Batch::<#output, _>::#of(#ids)
+            __cache::Batch::<#output, __cache::#kept>::of(#ids)
                 .each(|#id| #plan)
                 .get_or_load(#origin)
                 .await
@@ -411,24 +411,8 @@ fn may_be_generic(path: &ExprPath) -> bool {
 /// A value that cannot be cached is reported here, so this claims to be in the place of the type: of `T` where that is
 /// spelled `Result<T, _>`.
 fn probed(written: &Type, output: &TokenStream) -> TokenStream {
-    let value = match written {
-        Type::Path(path) => path
-            .path
-            .segments
-            .last()
-            .and_then(|last| match &last.arguments {
-                PathArguments::AngleBracketed(arguments) if last.ident == "Result" => {
-                    arguments.args.first()
-                }
-                _ => None,
-            }),
-        _ => None,
-    };
-    let tokens = value.map_or_else(|| written.to_token_stream(), ToTokens::to_token_stream);
-    let span = tokens
-        .into_iter()
-        .next()
-        .map_or_else(Span::mixed_site, |first| first.span());
+    let value = signature::arguments(written, "Result").first().copied();
+    let span = signature::first_span(value.unwrap_or(written));
     quote_spanned!(span=> __cache::Probe::<#output>::new().at(&__SITE, &|| ()))
 }
 

@@ -6,8 +6,8 @@ use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::visit::{self, Visit};
 use syn::{
-    Attribute, FnArg, GenericParam, Macro, Pat, PatIdent, PatType, Receiver, ReturnType, Safety,
-    Signature, Token, Type, TypeImplTrait, Visibility,
+    Attribute, FnArg, GenericArgument, GenericParam, Macro, Pat, PatIdent, PatType, PathArguments,
+    PathSegment, Receiver, ReturnType, Safety, Signature, Token, Type, TypeImplTrait, Visibility,
 };
 
 use crate::diagnostics::Errors;
@@ -15,6 +15,12 @@ use crate::diagnostics::Errors;
 /// Where generated code claims to be: at the user's tokens, but with names of its own and known to lints as generated.
 pub(crate) fn generated_at(span: Span) -> Span {
     Span::mixed_site().located_at(span)
+}
+
+/// Where the tokens begin: what is reported of all of them is reported there.
+pub(crate) fn first_span(tokens: impl ToTokens) -> Span {
+    let first = tokens.into_token_stream().into_iter().next();
+    first.map_or_else(Span::mixed_site, |first| first.span())
 }
 
 #[derive(Clone)]
@@ -304,6 +310,33 @@ fn is_boxed_future(output: &ReturnType) -> bool {
         return false;
     };
     last.ident == "BoxFuture" || last.ident == "Pin" && mentions(last.to_token_stream(), "Future")
+}
+
+/// Whether the type is a path that ends with this name.
+pub(crate) fn is_called(ty: &Type, name: &str) -> bool {
+    last_segment(ty).is_some_and(|last| last.ident == name)
+}
+
+fn last_segment(ty: &Type) -> Option<&PathSegment> {
+    match ty {
+        Type::Path(path) => path.path.segments.last(),
+        _ => None,
+    }
+}
+
+/// The types in angle brackets behind this name.
+pub(crate) fn arguments<'a>(ty: &'a Type, name: &str) -> Vec<&'a Type> {
+    let last = last_segment(ty).filter(|last| last.ident == name);
+    match last.map(|last| &last.arguments) {
+        Some(PathArguments::AngleBracketed(arguments)) => {
+            let types = arguments.args.iter().filter_map(|argument| match argument {
+                GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            });
+            types.collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Whether an identifier appears anywhere in the tokens.

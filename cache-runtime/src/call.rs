@@ -215,6 +215,11 @@ impl Control {
         let outer = CONTROL.with_borrow(|outer| outer.clone());
         let outer = outer.filter(|outer| !outer.0.taken.load(SeqCst));
         let mode = outer.as_ref().map_or(mode, |outer| mode.max(outer.0.mode));
+        Self::inside(outer, mode)
+    }
+
+    /// One that passes on what it learns.
+    fn inside(outer: Option<Self>, mode: Mode) -> Self {
         Self(Arc::new(Inner {
             mode,
             taken: AtomicBool::new(false),
@@ -252,14 +257,7 @@ impl Control {
     /// Makes one of several calls that are made together: each has a control of its own to pick up,
     /// which passes on what it learns.
     pub(crate) fn part<T>(whole: Option<&Self>, begin: impl FnOnce() -> T) -> T {
-        let part = whole.map(|whole| {
-            Self(Arc::new(Inner {
-                mode: whole.0.mode,
-                taken: AtomicBool::new(false),
-                events: Mutex::default(),
-                outer: Some(whole.clone()),
-            }))
-        });
+        let part = whole.map(|whole| Self::inside(Some(whole.clone()), whole.0.mode));
         let _restore = Restore::new(&CONTROL, part);
         begin()
     }

@@ -1,7 +1,7 @@
 async fn get_users(db: &Db, ids: &[u64]) -> Result<HashMap<u64, User>, DbError> {
     use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("get_users", "user:{id}");
-    __cache::Batch::<Result<HashMap<u64, User>, DbError>, _>::of(ids)
+    __cache::Batch::<Result<HashMap<u64, User>, DbError>, __cache::Present>::of(ids)
         .each(|id| __cache::Each::Ask(
             __cache::Probe::<
                 ::cache_runtime::__private::One<Result<HashMap<u64, User>, DbError>>,

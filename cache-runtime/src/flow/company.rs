@@ -112,15 +112,13 @@ impl Company {
 
     /// Waits until one more may load.
     pub(super) async fn turn(&self) -> Turn {
-        let turns = self.turns.clone();
-        let permit = match turns.try_acquire_owned() {
-            Ok(permit) => Some(permit),
-            Err(_) => {
-                let _waiting = self.wait();
-                return Turn::of(&self.turns).await;
-            }
-        };
-        Turn { _permit: permit }
+        if let Ok(permit) = self.turns.clone().try_acquire_owned() {
+            return Turn {
+                _permit: Some(permit),
+            };
+        }
+        let _waiting = self.wait();
+        Turn::of(&self.turns).await
     }
 }
 

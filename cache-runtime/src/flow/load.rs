@@ -136,16 +136,13 @@ impl Flow {
             });
             return Err(NotStored::TooLarge);
         }
-        if self.leased.is_none() {
-            return Err(self.unleased);
-        }
-        let _step = self.step().await;
         if engine.hides(place) {
             return Err(NotStored::Unconfirmed);
         }
         let Some(leased) = self.leased.take() else {
             return Err(self.unleased);
         };
+        let _step = self.step().await;
         let kept = engine.keep_generations(&mut self.budget, place, leased.held(), sealed.ttl);
         if let Err(error) = kept.await {
             self.advise(&error);

@@ -24,7 +24,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::task::coop::unconstrained;
 
 use super::Returns;
-use super::batched::{Batched, ById, Id, Kept, OrNone, Present, ToId};
+use super::batched::{Batched, ById, Id, Kept, ToId};
 use super::drive::Decision;
 use super::plan::{Plan, Typed};
 use crate::call::{Control, Run};
@@ -35,7 +35,7 @@ use crate::rules::Verdict;
 
 /// The ids of a call, before it is said what each of them means.
 #[must_use]
-pub struct Batch<B: Batched, K = Present> {
+pub struct Batch<B: Batched, K> {
     ids: Vec<Id<B>>,
     kept: PhantomData<fn() -> K>,
 }
@@ -54,28 +54,9 @@ pub enum Each<S: Returns, C> {
     Ask(Plan<S, C>),
 }
 
-impl<B: Batched> Batch<B> {
+impl<B: Batched, K: Kept<B>> Batch<B, K> {
     /// The ids that values are wanted of.
     pub fn of<I>(ids: I) -> Self
-    where
-        I: IntoIterator<Item: ToId<Id<B>>>,
-    {
-        Self::new(ids)
-    }
-}
-
-impl<B: Batched> Batch<B, OrNone> {
-    /// The same where `None` is cached of those that have none.
-    pub fn or_none<I>(ids: I) -> Self
-    where
-        I: IntoIterator<Item: ToId<Id<B>>>,
-    {
-        Self::new(ids)
-    }
-}
-
-impl<B: Batched, K: Kept<B>> Batch<B, K> {
-    fn new<I>(ids: I) -> Self
     where
         I: IntoIterator<Item: ToId<Id<B>>>,
     {

@@ -32,7 +32,7 @@
 //! A batch has a plan for each id, and a body that may run more than once:
 //!
 //! ```text
-//! Batch::<R, _>::of(ids) // with `none_ttl`: Batch::or_none(ids)
+//! Batch::<R, Present>::of(ids) // with `none_ttl`: OrNone
 //!     .each(|id| Each::Ask(Probe::<One<R>>::new().at(&SITE, &|| ()).key(|key| …).ttl(…)))
 //!     .get_or_load(move |ids| {
 //!         let db = again(&db);
