@@ -70,6 +70,58 @@ async fn tagged(row: &Row, id: u64, owner: u64) -> u64 {
     row.read()
 }
 
+/// Keys with numbers and other things in their places, and values that are shared.
+mod keys {
+    use super::*;
+
+    #[cached(ttl = 300, key = "number:{id}", near)]
+    pub async fn signed(id: i64) -> Arc<String> {
+        Arc::new(format!("signed {id}"))
+    }
+
+    /// Shares entries with `signed`.
+    #[cached(ttl = 300, key = "number:{number}", near)]
+    pub async fn unsigned(number: u64) -> Arc<String> {
+        Arc::new(format!("unsigned {number}"))
+    }
+
+    /// Shares entries with both.
+    #[cached(ttl = 300, key = "number:{text}", near)]
+    pub async fn text(text: &str) -> Result<Arc<String>, String> {
+        Ok(Arc::new(format!("text {text}")))
+    }
+
+    #[cached(ttl = 300, key = "{shelf.0}/{{x}}:{book}", near = "1h")]
+    pub async fn two(shelf: (u8,), book: &usize) -> Result<Arc<String>, String> {
+        Ok(Arc::new(format!("two {} {book}", shelf.0)))
+    }
+
+    #[cached(ttl = 300, key = "three:{a}:{b}:{c}", near)]
+    pub async fn three(a: u64, b: u64, c: u64) -> Arc<String> {
+        Arc::new(format!("three {a} {b} {c}"))
+    }
+
+    #[cached(ttl = 300, key = "large:{id}", near)]
+    pub async fn large(id: u128) -> Option<Arc<String>> {
+        Some(Arc::new(format!("large {id}")))
+    }
+
+    #[cached(ttl = 300, key = "padded:{id:05}", near)]
+    pub async fn padded(id: u64) -> Arc<String> {
+        Arc::new(format!("padded {id}"))
+    }
+
+    #[cached(ttl = 300, key = "7:{id}0", near)]
+    pub async fn before_a_digit(id: u64) -> Arc<String> {
+        Arc::new(format!("before {id}"))
+    }
+
+    #[cached(ttl = 300, key = "all numbers", near)]
+    pub async fn none() -> Arc<String> {
+        Arc::new("none".to_owned())
+    }
+}
+
 #[invalidates(row(id))]
 async fn delete(of: &Row, id: u64, version: u64) {
     of.write(version);
@@ -154,6 +206,75 @@ async fn values_of_every_shape() {
             assert_eq!(by_default(&of, 7, "b").await.as_deref(), Some("b 7 0"));
         })
         .await;
+}
+
+#[tokio::test]
+async fn copies_are_told_apart_by_whatever_is_in_their_keys() {
+    let server = RedisServer::start().await;
+    let cache = cache(&server.url(), LONG).await;
+    macro_rules! kept {
+        ($call:expr, $value:expr, $key:expr) => {
+            eventually("a copy serves", async || {
+                let (value, how) = outcome($call).await;
+                assert_eq!(format!("{value:?}"), $value, "{how}");
+                (how == Outcome::Near).then_some(())
+            })
+            .await;
+            let key = concat!("shop:", $key);
+            let deleted: u64 = server.run(&["DEL", key]).await;
+            assert_eq!(deleted, 1, "there is {key}");
+            eventually("the change is told", async || {
+                (outcome($call).await.1 != Outcome::Near).then_some(())
+            })
+            .await;
+            eventually("a copy serves again", async || {
+                (outcome($call).await.1 == Outcome::Near).then_some(())
+            })
+            .await;
+        };
+    }
+    let all = async {
+        use keys::*;
+        kept!(signed(-1), r#""signed -1""#, "number:-1");
+        kept!(signed(7), r#""signed 7""#, "number:7");
+        let most = u64::MAX;
+        kept!(
+            unsigned(most),
+            r#""unsigned 18446744073709551615""#,
+            "number:18446744073709551615"
+        );
+        assert_eq!(signed(-1).await.as_str(), "signed -1");
+        assert_eq!(
+            outcome(unsigned(7)).await,
+            (signed(7).await, Outcome::Near),
+            "one entry"
+        );
+        let by_text = text("7").await.expect("a value");
+        assert_eq!(by_text.as_str(), "signed 7", "one entry");
+        kept!(text("007"), r#"Ok("text 007")"#, "number:007");
+        kept!(two((3,), &4), r#"Ok("two 3 4")"#, "3/{x}:4");
+        kept!(two((4,), &3), r#"Ok("two 4 3")"#, "4/{x}:3");
+        kept!(three(1, 2, 3), r#""three 1 2 3""#, "three:1:2:3");
+        kept!(
+            large(1 << 64),
+            r#"Some("large 18446744073709551616")"#,
+            "large:18446744073709551616"
+        );
+        kept!(large(1), r#"Some("large 1")"#, "large:1");
+        kept!(padded(7), r#""padded 7""#, "padded:00007");
+        kept!(padded(1_234_567), r#""padded 1234567""#, "padded:1234567");
+        kept!(before_a_digit(1), r#""before 1""#, "7:10");
+        kept!(none(), r#""none""#, "all numbers");
+        // A copy for numbers and one for text, of one entry.
+        eventually("a copy serves", async || {
+            (outcome(text("7")).await.1 == Outcome::Near).then_some(())
+        })
+        .await;
+        signed_entry(7).invalidate().await.expect("Redis answers");
+        assert_eq!(outcome(text("7")).await.1, Outcome::Loaded);
+        assert_eq!(signed(7).await.as_str(), "text 7");
+    };
+    cache.scope(all).await;
 }
 
 #[tokio::test]

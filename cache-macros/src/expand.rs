@@ -98,7 +98,9 @@ impl Expansion<'_> {
             (None, None) => (signature.clone(), self.loaded(body)),
         };
         let site = self.site();
-        let contents = quote_spanned!(Span::mixed_site()=> #site #contents);
+        let near = self.cached.near.as_ref();
+        let near = near.map(|_| quote_spanned!(Span::mixed_site()=> use __cache::NearFor as _;));
+        let contents = quote_spanned!(Span::mixed_site()=> #site #near #contents);
         quote! { #(#attrs)* #vis #signature { #inner_attrs #contents } }
     }
 
@@ -173,20 +175,22 @@ impl Expansion<'_> {
             checked(policy, refreshes, content).unwrap_or_else(|| by_reference(policy))
         });
         let address = self.address(output.to_token_stream());
+        let key = self.key();
         let rules = self.rules();
         let rules = quote!(#rules #policy #share_errors);
         match self.cached.near.as_ref().map(near) {
             // Without a future: a copy in the process is there at once.
             Some(near) => {
+                let numbers = self.numbers();
                 let asked = asked(quote_spanned!(span=> at #rules));
                 quote_spanned! {span=>
-                    match #address #bypass #near {
+                    match #address #bypass #near.find([#(#numbers),*], |key| #key) {
                         __cache::Near::Hit(hit) => return #hit,
                         __cache::Near::Miss(mut at) => #asked,
                     }
                 }
             }
-            None => asked(quote!(#address #bypass #rules)),
+            None => asked(quote_spanned!(span=> #address.key(|key| #key) #bypass #rules)),
         }
     }
 
@@ -204,17 +208,15 @@ impl Expansion<'_> {
         }
     }
 
-    /// The chain that says where the value is.
+    /// The chain that says where the value is, but for its key.
     fn address(&self, output: TokenStream) -> TokenStream {
         let cached = self.cached;
         let probed = probed(&cached.output, &output);
         let cache = cached.cache.as_ref().map(by_reference);
-        let key = self.key();
         let tags = &cached.tags;
         quote_spanned! {Span::mixed_site()=>
             #probed
                 #cache
-                .key(|key| #key)
                 #(.tag(|key| key #tags))*
         }
     }
@@ -238,6 +240,14 @@ impl Expansion<'_> {
             .as_ref()
             .map(|Setting { name, value }| quote!(.#name::<#value>()));
         quote!(#ttl #none_ttl #while_revalidate #if_error #cache_if #codec)
+    }
+
+    /// What is in the key's places, as far as it is numbers.
+    fn numbers(&self) -> Vec<TokenStream> {
+        match &self.cached.key {
+            Key::Template(template) => template.numbers().collect(),
+            Key::Default(_) => Vec::new(),
+        }
     }
 
     fn key(&self) -> TokenStream {
@@ -326,9 +336,11 @@ impl Expansion<'_> {
         let policy = self.cached.policy.as_ref().map(by_reference);
         let address = self.address(output);
         let rules = self.rules();
+        let key = self.key();
+        let key = quote_spanned!(Span::mixed_site()=> .key(|key| #key));
         let end = quote_spanned!(Span::mixed_site()=> .entry());
         let site = self.site();
-        quote!(#signature { #site #id #address #rules #policy #end })
+        quote!(#signature { #site #id #address #key #rules #policy #end })
     }
 
     /// The function of one id if this is one of many, otherwise the function itself.
@@ -340,11 +352,11 @@ impl Expansion<'_> {
     }
 }
 
-/// `.near()` or `.near_for(duration)`, where a value that cannot be kept is reported.
+/// `.near_for(duration)`, where a value that cannot be kept is reported.
 fn near(Setting { name, value }: &Setting<Option<Duration>>) -> TokenStream {
     let at = generated_at(name.span());
     match value {
-        None => quote_spanned!(at=> .near()),
+        None => quote_spanned!(at=> .near_for(::core::time::Duration::MAX)),
         Some(ttl) => quote_spanned!(at=> .near_for(#ttl)),
     }
 }

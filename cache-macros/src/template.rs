@@ -85,6 +85,40 @@ impl Template {
         &self.literal
     }
 
+    /// For each placeholder the number in it, if it is one.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = TokenStream> {
+        let span = generated_at(self.literal.span());
+        let placeholders = self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(_) => None,
+            Piece::Placeholder(placeholder) => Some(placeholder),
+        });
+        placeholders.map(move |placeholder| {
+            let value = self.value(placeholder);
+            match placeholder.format.as_str() {
+                "" => quote_spanned! {span=> __cache::fill(&#value).number() },
+                _ => quote_spanned! {span=> ::core::option::Option::None },
+            }
+        })
+    }
+
+    /// What a placeholder names.
+    fn value(&self, placeholder: &Placeholder) -> TokenStream {
+        let span = generated_at(self.literal.span());
+        let mut root = placeholder.root.clone();
+        root.set_span(root.span().located_at(self.literal.span()));
+        let members = placeholder.members.iter().map(|member| match member {
+            Member::Named(name) => {
+                let name = field_ident(name, self.literal.span());
+                quote_spanned! {span=> .#name }
+            }
+            Member::Numbered(index) => {
+                let index = Literal::usize_unsuffixed(*index);
+                quote_spanned! {span=> .#index }
+            }
+        });
+        quote_spanned! {span=> #root #(#members)* }
+    }
+
     /// Whether a placeholder starts with this name.
     pub(crate) fn mentions(&self, name: &Ident) -> bool {
         self.pieces
@@ -101,19 +135,7 @@ impl ToTokens for Template {
             tokens.extend(match piece {
                 Piece::Text(text) => quote_spanned! {span=> .text(#text) },
                 Piece::Placeholder(placeholder) => {
-                    let mut root = placeholder.root.clone();
-                    root.set_span(root.span().located_at(self.literal.span()));
-                    let members = placeholder.members.iter().map(|member| match member {
-                        Member::Named(name) => {
-                            let name = field_ident(name, self.literal.span());
-                            quote_spanned! {span=> .#name }
-                        }
-                        Member::Numbered(index) => {
-                            let index = Literal::usize_unsuffixed(*index);
-                            quote_spanned! {span=> .#index }
-                        }
-                    });
-                    let value = quote_spanned! {span=> #root #(#members)* };
+                    let value = self.value(placeholder);
                     match placeholder.format.as_str() {
                         "" => quote_spanned! {span=> .field(__cache::fill(&#value).shown()) },
                         format => {

@@ -445,10 +445,11 @@ impl Builder {
         };
         let engine = Engine::new(store, namespace.as_str());
         let near = engine.store.is_shared().then(|| {
-            let tags = format!("{}:{}", namespace.as_str(), Engine::TAG);
+            let head = format!("{}:", namespace.as_str());
+            let tags = format!("{head}{}", Engine::TAG);
             let lag = self.near_lag.unwrap_or(DEFAULT_NEAR_LAG);
             let capacity = self.near_capacity.unwrap_or(DEFAULT_MEMORY) as u64;
-            NearHandle(Near::new(capacity, lag.max(LEAST_NEAR_LAG), tags))
+            NearHandle(Near::new(capacity, lag.max(LEAST_NEAR_LAG), head, tags))
         });
         Ok(Cache::new(Engine {
             near,

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::codec::{Codec, CodecError, TypeIdentity, type_identity};
+use crate::key::Template;
 use crate::rules::CacheValue;
 
 /// The static facts of one annotated function, written by the macro.
@@ -16,7 +17,7 @@ use crate::rules::CacheValue;
 #[derive(Debug)]
 pub struct Site {
     function: &'static str,
-    template: &'static str,
+    template: Template,
     place: &'static Location<'static>,
     id: OnceLock<usize>,
     /// Of the first value type that was asked for; a generic function has more.
@@ -29,7 +30,7 @@ impl Site {
     pub const fn new(function: &'static str, template: &'static str) -> Self {
         Self {
             function,
-            template,
+            template: Template::new(template),
             place: Location::caller(),
             id: OnceLock::new(),
             identity: OnceLock::new(),
@@ -57,8 +58,8 @@ impl Site {
     }
 
     /// The key template, empty for a default key.
-    pub(crate) fn template(&self) -> &'static str {
-        self.template
+    pub(crate) fn template(&self) -> &Template {
+        &self.template
     }
 
     /// Where the attribute stands.

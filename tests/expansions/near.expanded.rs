@@ -1,10 +1,14 @@
 async fn get_user(db: &Db, id: u64) -> Result<Arc<User>, DbError> {
     use ::cache_runtime::__private as __cache;
     static __SITE: __cache::Site = __cache::Site::new("get_user", "user:{id}");
+    use __cache::NearFor as _;
     let plan = match __cache::Probe::<Result<Arc<User>, DbError>>::new()
         .at(&__SITE, &|| ())
-        .key(|key| key.text("user:").field(__cache::fill(&id).shown()))
         .near_for(::core::time::Duration::new(5, 0))
+        .find(
+            [__cache::fill(&id).number()],
+            |key| key.text("user:").field(__cache::fill(&id).shown()),
+        )
     {
         __cache::Near::Hit(hit) => return hit,
         __cache::Near::Miss(mut at) => {

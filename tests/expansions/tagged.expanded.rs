@@ -3,9 +3,9 @@ async fn order(db: &Db, id: u64, customer: u64) -> Result<Order, DbError> {
     static __SITE: __cache::Site = __cache::Site::new("order", "order:{id}");
     let plan = __cache::Probe::<Result<Order, DbError>>::new()
         .at(&__SITE, &|| ())
-        .key(|key| key.text("order:").field(__cache::fill(&id).shown()))
         .tag(|key| key.text("customer:").field(__cache::fill(&customer).shown()))
         .tag(|key| key.text("orders"))
+        .key(|key| key.text("order:").field(__cache::fill(&id).shown()))
         .ttl(::core::time::Duration::new(300, 0))
         .share_errors(__cache::Errors::<Result<Order, DbError>>::new().sharing());
     plan.get_or_load(async move {
@@ -25,9 +25,9 @@ fn order_entry(
     static __SITE: __cache::Site = __cache::Site::new("order", "order:{id}");
     __cache::Probe::<Result<Order, DbError>>::new()
         .at(&__SITE, &|| ())
-        .key(|key| key.text("order:").field(__cache::fill(&id).shown()))
         .tag(|key| key.text("customer:").field(__cache::fill(&customer).shown()))
         .tag(|key| key.text("orders"))
+        .key(|key| key.text("order:").field(__cache::fill(&id).shown()))
         .ttl(::core::time::Duration::new(300, 0))
         .entry()
 }

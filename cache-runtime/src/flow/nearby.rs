@@ -5,18 +5,21 @@ use std::time::Duration;
 use super::get_or_load::Flow;
 use super::{Call, Engine};
 use crate::call::Control;
-use crate::key::{Draft, KeyBuilder};
-use crate::near::NearRule;
-use crate::observe::{Event, Outcome};
+use crate::key::{Key, KeyBuilder};
+use crate::near::{NearRule, Numbered};
+use crate::observe::{Event, Outcome, SiteStats};
 use crate::place::Place;
 use crate::site::Site;
 use crate::store::Store;
 
-/// A function whose values are kept.
+const NEARBY: Event = Event::Ended(Outcome::Near);
+
+/// A function whose values are kept, and what else the copy of this call is found by.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Nearby {
     pub(crate) site: &'static Site,
     pub(crate) scope: &'static str,
+    pub(crate) numbered: Option<Numbered>,
 }
 
 impl Flow {
@@ -24,7 +27,7 @@ impl Flow {
     pub(super) fn begin_nearby(&mut self, place: &Place) {
         let Call { engine, nearby, .. } = &*self.call;
         self.filling = match (nearby, &engine.near) {
-            (Some(nearby), Some(near)) => near.begin(place).or_else(|| {
+            (Some(nearby), Some(near)) => near.begin(place, nearby.numbered).or_else(|| {
                 nearby.watch(engine, !place.tags.is_empty());
                 None
             }),
@@ -56,14 +59,27 @@ impl Flow {
 
 impl Engine {
     /// A call was served by a copy in this process; `wrapped` if a wrapper wants to know.
-    pub(crate) fn served_nearby(&self, site: &Site, scope: &str, key: &Draft, wrapped: bool) {
-        let event = Event::Ended(Outcome::Near);
+    #[inline]
+    pub(crate) fn served_nearby(
+        &self,
+        site: &Site,
+        scope: &str,
+        key: impl FnOnce() -> Option<Key>,
+        wrapped: bool,
+    ) {
         let stats = self.stats.of(site, scope);
-        stats.count(event);
-        if wrapped && let Some(control) = Control::take() {
-            control.record(Some(&key.to_key()), event);
+        stats.count(NEARBY);
+        if wrapped || tracing::enabled!(target: "cache", tracing::Level::DEBUG) {
+            Self::tell_nearby(stats, key(), wrapped);
         }
-        let key = key.as_str();
+    }
+
+    #[cold]
+    fn tell_nearby(stats: &SiteStats, key: Option<Key>, wrapped: bool) {
+        if wrapped && let Some(control) = Control::take() {
+            control.record(key.as_ref(), NEARBY);
+        }
+        let key = key.as_ref().map_or("", Key::as_str);
         tracing::debug!(target: "cache", function = stats.name(), key, outcome = %Outcome::Near);
     }
 }
@@ -83,7 +99,7 @@ impl Nearby {
     /// What all keys of the function begin with.
     fn head(&self, namespace: &str) -> String {
         let key = KeyBuilder::new(namespace);
-        let template = self.site.template();
+        let template = self.site.template().text();
         let key = match template.is_empty() {
             true => key.path(&self.site.path(self.scope)),
             false => key.text(literal_head(template)),
@@ -108,7 +124,12 @@ mod tests {
     fn keys_of_a_function_begin_with_its_head() {
         static USER: Site = Site::new("user", "user:{id}:{part}");
         static DEFAULT: Site = Site::new("user", "");
-        let head = |site, scope| Nearby { site, scope }.head("shop");
+        let nearby = |site, scope| Nearby {
+            site,
+            scope,
+            numbered: None,
+        };
+        let head = |site, scope| nearby(site, scope).head("shop");
         assert_eq!(head(&USER, "app::user::{{closure}}"), "shop:user:");
         assert_eq!(head(&DEFAULT, "app::user::{{closure}}"), "shop:app.user");
         assert_eq!(literal_head("{id}"), "");

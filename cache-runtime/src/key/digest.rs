@@ -8,7 +8,7 @@ use std::fmt::{self, Write};
 
 /// A longer key is shortened. Redis takes up to 512 MiB, but every lookup hashes, compares and
 /// sends the whole key.
-const LONGEST: usize = 512;
+pub(super) const LONGEST: usize = 512;
 /// What stays of the text; with `~` and 32 digits one byte more than [`LONGEST`], so that a
 /// shortened key never equals one that was short from the start.
 const HEAD: usize = 480;

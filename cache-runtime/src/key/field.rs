@@ -41,6 +41,9 @@ pub trait Integer {
 
     /// What its `Display` writes.
     fn digits(&self) -> Digits<Self::Number>;
+
+    /// Itself, unless it is negative or takes more than 64 bits.
+    fn number(&self) -> Option<u64>;
 }
 
 impl<T: Integer> Integer for &T {
@@ -48,6 +51,11 @@ impl<T: Integer> Integer for &T {
 
     fn digits(&self) -> Digits<T::Number> {
         (**self).digits()
+    }
+
+    #[inline]
+    fn number(&self) -> Option<u64> {
+        (**self).number()
     }
 }
 
@@ -58,6 +66,11 @@ macro_rules! integers {
 
             fn digits(&self) -> Digits<Self> {
                 Digits(*self)
+            }
+
+            #[inline]
+            fn number(&self) -> Option<u64> {
+                (*self).try_into().ok()
             }
         }
     )*};

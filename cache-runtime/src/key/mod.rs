@@ -8,7 +8,8 @@
 //! * [`field`] is what fills a placeholder;
 //! * [`builder`] puts a key together from literals, placeholders and arguments;
 //! * [`digest`] shortens long keys and hides secrets;
-//! * [`secret`] is the wrapper that keeps an argument out of the key's text.
+//! * [`secret`] is the wrapper that keeps an argument out of the key's text;
+//! * [`template`] reads the numbers in a key back.
 //!
 //! # Why templates are injective
 //!
@@ -27,6 +28,7 @@ mod digest;
 mod escape;
 mod field;
 mod secret;
+mod template;
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -36,6 +38,7 @@ pub(crate) use builder::Draft;
 pub use builder::KeyBuilder;
 pub use field::{Field, Integer};
 pub use secret::Secret;
+pub(crate) use template::{Numbers, Template};
 
 /// The key of an entry, as Redis knows it. Cheap to clone.
 ///

@@ -16,23 +16,28 @@
 //! stopped, nothing is served and nothing is kept.
 
 mod heads;
+mod name;
+mod ticks;
 mod upkeep;
 
 use std::any::Any;
 use std::fmt;
+use std::hash::Hash;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::SeqCst};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use quick_cache::sync::Cache as Kept;
-use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
+use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, Weighter};
 
 use self::heads::Heads;
+pub(crate) use self::name::{Name, Numbered, Text};
+use self::ticks::Ticks;
 use self::upkeep::Upkeep;
 use crate::broken::{Broken, Rule};
-use crate::key::Key;
+use crate::key::{Key, Template};
 use crate::place::Place;
 use crate::store::Told;
 
@@ -47,41 +52,50 @@ const OVERHEAD: u64 = 280;
 /// Weight of a typical copy, to choose the size of tables by.
 const TYPICAL: u64 = 512;
 
-/// What is said of a copy, and the copy itself.
-pub(crate) struct Copy<T: ?Sized> {
-    meta: Meta,
-    value: T,
-}
+/// A value of whatever type.
+type AnyValue = Arc<dyn Any + Send + Sync>;
 
-struct Meta {
-    /// When it was found fresh, in nanoseconds since the start.
-    found: u64,
+/// A copy, and what is said of it.
+#[derive(Clone)]
+struct Copy {
+    value: AnyValue,
+    /// Since when it is fresh, in [`Ticks`].
+    since: u64,
     /// When it is no longer fresh.
     until: u64,
     epoch: u64,
     weight: u64,
+    tagged: Option<Arc<Tagged>>,
+}
+
+/// The tags of a copy.
+#[derive(Debug)]
+struct Tagged {
     tags: Arc<[Key]>,
     /// Their marks.
     marks: Box<[u64]>,
 }
 
-/// A copy of whatever type.
-pub(crate) type AnyCopy = Arc<Copy<dyn Any + Send + Sync>>;
-
 /// The values that this process has copies of.
 pub(crate) struct Near {
-    kept: Kept<Key, AnyCopy, Weight, DefaultHashBuilder, Evicted>,
+    kept: Kept<Name, Copy, Weight, DefaultHashBuilder, Evicted>,
     hasher: DefaultHashBuilder,
+    /// Those by whose numbers copies are kept; no two render alike.
+    templates: RwLock<Vec<&'static Template>>,
     /// The marks of entries.
     marks: Box<[Mutex<u64>]>,
     /// The marks of tags, which copies are compared with.
     tag_marks: Box<[AtomicU64]>,
     /// Moves on when everything may have changed.
     epoch: AtomicU64,
-    /// Until when everything is known to be told, in nanoseconds since `start`; 0: not at all.
+    /// Until when everything is known to be told, in ticks; 0: not at all.
     proven: AtomicU64,
-    start: Instant,
+    /// None until there has been a connection.
+    ticks: OnceLock<Ticks>,
     lag: Duration,
+    /// What all keys begin with.
+    head: String,
+    /// What those of tags begin with.
     tag_head: String,
     heads: Heads,
     upkeep: Upkeep,
@@ -111,8 +125,8 @@ impl Drop for NearHandle {
 pub(crate) struct NearRule<V> {
     /// No longer than this, in nanoseconds.
     ttl: u64,
-    keep: fn(&V, Meta) -> AnyCopy,
-    take: fn(&(dyn Any + Send + Sync)) -> Option<V>,
+    share: fn(&V) -> AnyValue,
+    take: fn(AnyValue) -> Option<V>,
 }
 
 impl<V> Clone for NearRule<V> {
@@ -134,14 +148,23 @@ pub trait NearValue: Clone + Send + Sync + 'static {}
 impl<V: Clone + Send + Sync + 'static> NearValue for V {}
 
 impl<V: NearValue> NearRule<V> {
-    pub(crate) fn new(ttl: Duration) -> Self {
+    /// Each call gets a clone.
+    pub(crate) fn cloned(ttl: Duration) -> Self {
         Self {
             ttl: nanos(ttl),
-            keep: |value, meta| {
-                let value = value.clone();
-                Arc::new(Copy { meta, value })
-            },
+            share: |value| Arc::new(value.clone()),
             take: |value| value.downcast_ref::<V>().cloned(),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> NearRule<Arc<T>> {
+    /// All calls get the same.
+    pub(crate) fn shared(ttl: Duration) -> Self {
+        Self {
+            ttl: nanos(ttl),
+            share: |value| value.clone(),
+            take: |value| value.downcast::<T>().ok(),
         }
     }
 }
@@ -156,45 +179,48 @@ impl<V> NearRule<V> {
         value: &V,
         bytes: usize,
     ) {
-        let (epoch, mark) = (filling.epoch, filling.mark);
-        let copy = (self.keep)(value, near.meta(filling, bytes));
-        near.fill(place, epoch, mark, copy);
+        near.fill(place, filling, (self.share)(value), bytes);
     }
 }
 
 /// The marks of an entry and its tags from before it was read.
 #[derive(Debug, Clone)]
 pub(crate) struct Filling {
+    /// What the function finds a copy by, if not by the text of its key.
+    numbered: Option<Numbered>,
     epoch: u64,
     mark: u64,
-    tags: Arc<[Key]>,
-    marks: Box<[u64]>,
-    /// When it was found fresh, and for how much longer.
-    fresh: Option<(Instant, Duration)>,
+    tagged: Option<Arc<Tagged>>,
+    /// When it was asked for, in ticks.
+    asked: u64,
+    /// For how much longer it was fresh then.
+    left: Duration,
 }
 
 impl Filling {
     /// The value is fresh for this much longer.
     pub(crate) fn is_fresh_for(&mut self, left: Duration) {
-        self.fresh = Some((Instant::now(), left));
+        self.left = left;
     }
 }
 
 impl Near {
     /// Copies of about so many bytes at most, each served for at most `lag` after it was changed
-    /// elsewhere. The keys of tags begin with `tag_head`.
-    pub(crate) fn new(capacity: u64, lag: Duration, tag_head: String) -> Arc<Self> {
+    /// elsewhere. All keys begin with `head`, and those of tags with `tag_head`.
+    pub(crate) fn new(capacity: u64, lag: Duration, head: String, tag_head: String) -> Arc<Self> {
         let items = usize::try_from(capacity / TYPICAL).unwrap_or(usize::MAX);
         let hasher = DefaultHashBuilder::default();
         Arc::new(Self {
             kept: Kept::with(items.max(1), capacity, Weight, hasher.clone(), Evicted),
             hasher,
+            templates: RwLock::default(),
             marks: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
             tag_marks: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
             epoch: AtomicU64::new(0),
             proven: AtomicU64::new(0),
-            start: Instant::now(),
+            ticks: OnceLock::new(),
             lag,
+            head,
             tag_head,
             heads: Heads::default(),
             upkeep: Upkeep::default(),
@@ -202,74 +228,110 @@ impl Near {
         })
     }
 
-    /// The value under this key, if a copy may be served whose tags are the right ones.
+    /// The value of this name, if there is a copy that may be served, whose tags are the right ones.
     pub(crate) fn get<V>(
         &self,
-        key: &str,
+        name: &(impl Hash + Equivalent<Name>),
         right: impl FnOnce(&[Key]) -> bool,
         rule: &NearRule<V>,
     ) -> Option<V> {
-        let now = self.now();
+        let ticks = self.ticks.get()?;
+        let now = ticks.now();
         // Before the look-up: a proof says nothing of a copy that was found before it, and may have
         // gone since.
         if !self.is_proven(now) {
             return None;
         }
-        let copy = self.kept.get(key)?;
-        let meta = &copy.meta;
-        let marks = meta.tags.iter().zip(&meta.marks);
-        let usable = now < meta.until
+        let copy = self.kept.get(name)?;
+        let usable = now < copy.until
             // Functions that share entries may keep them for different times.
-            && now.saturating_sub(meta.found) < rule.ttl
-            && meta.epoch == self.epoch.load(SeqCst)
-            && right(&meta.tags)
-            && marks
-                .into_iter()
-                .all(|(tag, mark)| self.tag_mark(tag).load(SeqCst) == *mark);
-        usable.then(|| (rule.take)(&copy.value)).flatten()
+            && now.saturating_sub(copy.since) < ticks.within(rule.ttl)
+            && copy.epoch == self.epoch.load(SeqCst)
+            && right(copy.tags())
+            && copy.tagged.as_ref().is_none_or(|tagged| self.is_current(tagged));
+        usable.then(|| (rule.take)(copy.value)).flatten()
     }
 
-    /// Notes the marks of an entry that is about to be read; none if it cannot be kept.
-    pub(crate) fn begin(&self, place: &Place) -> Option<Filling> {
+    fn is_current(&self, tagged: &Tagged) -> bool {
+        let mut marks = tagged.tags.iter().zip(&tagged.marks);
+        marks.all(|(tag, mark)| self.tag_mark(tag).load(SeqCst) == *mark)
+    }
+
+    /// Notes the marks of an entry that is about to be read, for a function that finds its copies by
+    /// this; none if it cannot be kept.
+    pub(crate) fn begin(&self, place: &Place, numbered: Option<Numbered>) -> Option<Filling> {
         // First of all: after a loss, whoever sees this epoch sees that nothing is proven.
         let epoch = self.epoch.load(SeqCst);
+        let asked = self.ticks.get()?.now();
         let tracked = self.heads.are_tracked(&place.key, &place.tags);
-        if !tracked || !self.is_proven(self.now()) {
+        if !tracked || !self.is_proven(asked) {
             return None;
         }
         let marks = place.tags.iter().map(|tag| self.tag_mark(tag).load(SeqCst));
+        let marks: Box<_> = marks.collect();
         Some(Filling {
+            numbered,
             epoch,
             mark: *self.mark(place.key.as_str()).lock(),
-            marks: marks.collect(),
-            tags: place.tags.clone(),
-            fresh: None,
+            tagged: (!marks.is_empty()).then(|| {
+                let tags = place.tags.clone();
+                Arc::new(Tagged { tags, marks })
+            }),
+            asked,
+            left: Duration::ZERO,
         })
     }
 
-    /// What is to be known of a copy that is made from so many bytes.
-    fn meta(&self, filling: Filling, bytes: usize) -> Meta {
-        let (found, left) = filling.fresh.unwrap_or((self.start, Duration::ZERO));
-        let found = self.since_start(found);
-        Meta {
-            found,
-            until: found.saturating_add(nanos(left)),
+    /// Keeps a copy if the epoch and the mark are what they were before it was read.
+    fn fill(&self, place: &Place, filling: Filling, value: AnyValue, bytes: usize) {
+        let Some(ticks) = self.ticks.get() else {
+            return;
+        };
+        let copy = Copy {
+            value,
+            since: filling.asked,
+            until: filling.asked.saturating_add(ticks.of(filling.left)),
             epoch: filling.epoch,
             weight: bytes as u64 + OVERHEAD,
-            tags: filling.tags,
-            marks: filling.marks,
-        }
-    }
-
-    /// Keeps a copy if the epoch and the mark are what they were before it was read.
-    fn fill(&self, place: &Place, epoch: u64, marked: u64, copy: AnyCopy) {
+            tagged: filling.tagged,
+        };
+        let name = self.name(&place.key, filling.numbered);
         // Until it is kept: a change must find it.
         let mark = self.mark(place.key.as_str()).lock();
-        let unchanged = *mark == marked && self.epoch.load(SeqCst) == epoch;
-        let evicted = unchanged.then(|| self.kept.insert_with_lifecycle(place.key.clone(), copy));
+        let unchanged = *mark == filling.mark && self.epoch.load(SeqCst) == copy.epoch;
+        let evicted = unchanged.then(|| self.kept.insert_with_lifecycle(name, copy));
         // Not under a lock: a value's `Drop` may be anything.
         drop(mark);
         drop(evicted);
+    }
+
+    /// What a copy is kept under: this, if the key has nothing else in it.
+    fn name(&self, key: &Key, numbered: Option<Numbered>) -> Name {
+        let numbered = numbered.filter(|numbered| numbered.is_of(&self.head, key.as_str()));
+        let Some(numbered) = numbered else {
+            return Name::Text(key.clone());
+        };
+        let template = numbered.template();
+        let known = |known: &&Template| known.renders_like(template);
+        if !self.templates.read().iter().any(known) {
+            let mut templates = self.templates.write();
+            if !templates.iter().any(known) {
+                templates.push(template);
+            }
+        }
+        Name::Numbered(numbered)
+    }
+
+    /// Removes the copies of an entry, whatever they are kept under.
+    fn remove(&self, key: &str) -> impl Drop + use<> {
+        let templates = self.templates.read();
+        let numbered = templates
+            .iter()
+            .filter_map(|template| Numbered::read(template, &self.head, key))
+            .filter_map(|numbered| self.kept.remove(&numbered));
+        let mut removed: Vec<_> = numbered.collect();
+        removed.extend(self.kept.remove(&Text(key)));
+        removed
     }
 
     /// An entry may have changed: what is being read of it is not kept, and its copy goes. Or a tag
@@ -284,7 +346,7 @@ impl Near {
         }
         let mut mark = self.mark(key).lock();
         *mark += 1;
-        let removed = self.kept.remove(key);
+        let removed = self.remove(key);
         drop(mark);
         drop(removed);
     }
@@ -321,13 +383,25 @@ impl Near {
     ///
     /// The server answers a `PING` on the connection on which it tells of changes, in order: who
     /// has worked through the answer has worked through the changes before it.
-    pub(crate) fn confirmed(&self, at: Instant) {
-        let until = match self.broken.has(Rule::Proof) {
-            true => None,
-            false => at.checked_add(self.lag),
+    pub(crate) fn confirmed(&self, at: u64) {
+        let Some(ticks) = self.ticks.get() else {
+            return;
         };
-        let until = until.map_or(u64::MAX, |until| self.since_start(until));
+        ticks.adjust();
+        let until = match self.broken.has(Rule::Proof) {
+            true => u64::MAX,
+            false => at.saturating_add(ticks.of(self.lag)),
+        };
         self.proven.store(until, SeqCst);
+    }
+
+    /// The time as [`confirmed`](Self::confirmed) has it.
+    fn now(&self) -> u64 {
+        self.ticks.get().map_or(0, Ticks::now)
+    }
+
+    fn start_clock(&self) {
+        self.ticks.get_or_init(Ticks::new);
     }
 
     /// How many copies there are.
@@ -349,14 +423,6 @@ impl Near {
     fn is_proven(&self, now: u64) -> bool {
         // Whoever sees the proof sees what was told before it.
         now < self.proven.load(Acquire)
-    }
-
-    fn now(&self) -> u64 {
-        self.since_start(Instant::now())
-    }
-
-    fn since_start(&self, at: Instant) -> u64 {
-        nanos(at.saturating_duration_since(self.start))
     }
 
     fn mark(&self, key: &str) -> &Mutex<u64> {
@@ -392,6 +458,12 @@ impl fmt::Debug for Near {
     }
 }
 
+impl Copy {
+    fn tags(&self) -> &[Key] {
+        self.tagged.as_ref().map_or(&[], |tagged| &tagged.tags)
+    }
+}
+
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -399,9 +471,9 @@ fn nanos(time: Duration) -> u64 {
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<Key, AnyCopy> for Weight {
-    fn weight(&self, key: &Key, copy: &AnyCopy) -> u64 {
-        copy.meta.weight + key.as_bytes().len() as u64
+impl Weighter<Name, Copy> for Weight {
+    fn weight(&self, name: &Name, copy: &Copy) -> u64 {
+        copy.weight + name.text().map_or(0, |key| key.as_bytes().len() as u64)
     }
 }
 
@@ -409,15 +481,15 @@ impl Weighter<Key, AnyCopy> for Weight {
 #[derive(Clone)]
 struct Evicted;
 
-impl Lifecycle<Key, AnyCopy> for Evicted {
-    type RequestState = Vec<(Key, AnyCopy)>;
+impl Lifecycle<Name, Copy> for Evicted {
+    type RequestState = Vec<(Name, Copy)>;
 
     fn begin_request(&self) -> Self::RequestState {
         Vec::new()
     }
 
-    fn on_evict(&self, evicted: &mut Self::RequestState, key: Key, copy: AnyCopy) {
-        evicted.push((key, copy));
+    fn on_evict(&self, evicted: &mut Self::RequestState, name: Name, copy: Copy) {
+        evicted.push((name, copy));
     }
 }
 
@@ -426,10 +498,10 @@ mod tests {
     use super::*;
     use crate::codec::TypeIdentity;
 
-    const LAG: Duration = Duration::from_secs(60);
+    const LAG: Duration = Duration::from_secs(30);
 
     fn rule() -> NearRule<u64> {
-        NearRule::new(Duration::MAX)
+        NearRule::cloned(Duration::MAX)
     }
 
     fn place(text: &str, tags: &[&str]) -> Place {
@@ -445,21 +517,33 @@ mod tests {
 
     /// A cache to which everything is told.
     fn near() -> Arc<Near> {
-        let near = Near::new(1 << 20, LAG, "ns:%tag:".to_owned());
+        let near = Near::new(1 << 20, LAG, "ns:".to_owned(), "ns:%tag:".to_owned());
+        near.start_clock();
         near.heads.add("ns:");
         near.heads.tracked(Some(1));
-        near.confirmed(Instant::now());
+        near.confirmed(near.now());
         near
     }
 
+    /// The time at which a proof serves no more.
+    fn long_ago(near: &Near) -> u64 {
+        let lag = near.ticks.get().map(|ticks| ticks.of(2 * LAG));
+        let ago = near.now().checked_sub(lag.expect("there is a clock"));
+        ago.expect("the machine runs longer than that")
+    }
+
     fn begin(near: &Near, place: &Place) -> Option<Filling> {
-        let mut filling = near.begin(place)?;
+        let mut filling = near.begin(place, None)?;
         filling.is_fresh_for(LAG);
         Some(filling)
     }
 
     fn read(near: &Near, place: &Place) -> Option<u64> {
-        near.get(place.key.as_str(), |tags| *tags == *place.tags, &rule())
+        near.get(
+            &Text(place.key.as_str()),
+            |tags| *tags == *place.tags,
+            &rule(),
+        )
     }
 
     fn keep(near: &Near, place: &Place, filling: Filling, value: u64) {
@@ -478,6 +562,34 @@ mod tests {
         near.all_changed();
         assert_eq!(read(&near, &two), None);
         assert_eq!(near.len(), 0);
+    }
+
+    #[test]
+    fn a_change_finds_the_copies_of_an_entry_whatever_they_are_kept_under() {
+        static BOOK: Template = Template::new("{shelf}:{book}");
+        static SAME: Template = Template::new("{s}:{b}");
+        let (near, place) = (near(), place("7:1", &[]));
+        let book = Numbered::new(&BOOK, [7, 1]);
+        let keep = |numbered| {
+            let mut filling = near.begin(&place, numbered).expect("tracked");
+            filling.is_fresh_for(LAG);
+            rule().keep(&near, &place, filling, &1, 8);
+        };
+        keep(Some(book));
+        keep(None);
+        let copies = || {
+            let named = |name| near.get(&name, |_| true, &rule());
+            let numbers = [[7, 1], [1, 7]].map(|numbers| named(Numbered::new(&SAME, numbers)));
+            (numbers, read(&near, &place))
+        };
+        assert_eq!(copies(), ([Some(1), None], Some(1)));
+        near.changed("ns:1:7");
+        assert_eq!(copies(), ([Some(1), None], Some(1)));
+        near.changed("ns:7:1");
+        assert_eq!(copies(), ([None, None], None));
+        keep(Some(Numbered::new(&BOOK, [1, 7])));
+        assert_eq!(copies(), ([None, None], Some(1)), "the key says otherwise");
+        assert_eq!(near.templates.read().len(), 1);
     }
 
     #[test]
@@ -506,8 +618,8 @@ mod tests {
         let filling = begin(&near, &place).expect("tracked");
         near.lost();
         assert_eq!(read(&near, &place), None);
-        assert!(near.begin(&place).is_none());
-        near.confirmed(Instant::now());
+        assert!(near.begin(&place, None).is_none());
+        near.confirmed(near.now());
         assert_eq!(read(&near, &place), None);
         keep(&near, &place, filling, 1);
         assert_eq!(read(&near, &place), None);
@@ -517,11 +629,10 @@ mod tests {
     fn a_copy_serves_within_the_lag_of_the_last_proof() {
         let (near, place) = (near(), place("1", &[]));
         keep(&near, &place, begin(&near, &place).expect("tracked"), 1);
-        let long_ago = Instant::now().checked_sub(LAG);
-        near.confirmed(long_ago.expect("the machine runs longer than that"));
+        near.confirmed(long_ago(&near));
         assert_eq!(read(&near, &place), None);
-        assert!(near.begin(&place).is_none());
-        near.confirmed(Instant::now());
+        assert!(near.begin(&place, None).is_none());
+        near.confirmed(near.now());
         assert_eq!(read(&near, &place), Some(1), "nothing has changed");
     }
 
@@ -531,12 +642,10 @@ mod tests {
     fn a_proof_is_not_for_what_was_looked_up_before_it() {
         const ROUNDS: usize = 200;
         let place = place("1", &[]);
-        let long_ago = Instant::now().checked_sub(LAG);
-        let long_ago = long_ago.expect("the machine runs longer than that");
         for _ in 0..ROUNDS {
             let near = near();
             let filling = begin(&near, &place).expect("tracked");
-            near.confirmed(long_ago);
+            near.confirmed(long_ago(&near));
             keep(&near, &place, filling, 1);
             let (reads, over) = (AtomicU64::new(0), AtomicU64::new(0));
             std::thread::scope(|scope| {
@@ -550,7 +659,7 @@ mod tests {
                     std::thread::yield_now();
                 }
                 near.changed("ns:1");
-                near.confirmed(Instant::now());
+                near.confirmed(near.now());
                 over.store(1, SeqCst);
             });
         }
@@ -559,17 +668,17 @@ mod tests {
     #[test]
     fn a_copy_serves_for_its_time_under_its_tags_and_as_its_type() {
         let (near, one) = (near(), place("1", &["a", "b"]));
-        let mut filling = near.begin(&one).expect("tracked");
+        let mut filling = near.begin(&one, None).expect("tracked");
         filling.is_fresh_for(Duration::ZERO);
         keep(&near, &one, filling, 1);
         assert_eq!(read(&near, &one), None);
         keep(&near, &one, begin(&near, &one).expect("tracked"), 1);
-        let briefly = NearRule::<u64>::new(Duration::ZERO);
-        assert_eq!(near.get("ns:1", |_| true, &briefly), None);
+        let briefly = NearRule::<u64>::cloned(Duration::ZERO);
+        assert_eq!(near.get(&Text("ns:1"), |_| true, &briefly), None);
         assert_eq!(read(&near, &place("1", &["a"])), None);
         assert_eq!(read(&near, &place("1", &["b", "a"])), None);
-        let text = NearRule::<String>::new(Duration::MAX);
-        assert_eq!(near.get("ns:1", |_| true, &text), None);
+        let text = NearRule::<String>::cloned(Duration::MAX);
+        assert_eq!(near.get(&Text("ns:1"), |_| true, &text), None);
         assert_eq!(read(&near, &one), Some(1));
     }
 
@@ -580,9 +689,9 @@ mod tests {
             key: Key::raw("other", "1"),
             ..place("1", &[])
         };
-        assert!(near.begin(&elsewhere).is_none());
+        assert!(near.begin(&elsewhere, None).is_none());
         near.heads.tracked(None);
-        assert!(near.begin(&place("1", &[])).is_none());
+        assert!(near.begin(&place("1", &[]), None).is_none());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
 use super::Near;
@@ -87,6 +87,13 @@ struct Keeper {
 
 impl Keeper {
     async fn run(self) {
+        let Some(near) = self.near.upgrade() else {
+            return;
+        };
+        // It takes a while to find out how to read it.
+        if spawn_blocking(move || near.start_clock()).await.is_err() {
+            return;
+        }
         let mut wait = FIRST_WAIT;
         loop {
             let Some(near) = self.near.upgrade() else {
@@ -131,7 +138,9 @@ impl Keeper {
     async fn beat(&self, tracking: &Tracking, version: u64, lag: Duration) -> bool {
         let mut has_answered = false;
         loop {
-            let asked = Instant::now();
+            let Some(asked) = self.near.upgrade().map(|near| near.now()) else {
+                return has_answered;
+            };
             if !matches!(timeout(lag, tracking.answers()).await, Ok(true)) {
                 return has_answered;
             }
@@ -139,7 +148,7 @@ impl Keeper {
             let Some(near) = self.near.upgrade() else {
                 return true;
             };
-            // Before the heads count as tracked: what was changed until now has been told.
+            // Before the heads count as tracked: what was changed until then has been told.
             near.confirmed(asked);
             near.heads.tracked(Some(version));
             drop(near);
@@ -155,7 +164,7 @@ impl Keeper {
                 return;
             };
             near.all_changed();
-            near.confirmed(Instant::now());
+            near.confirmed(near.now());
             near.heads.tracked(Some(version));
             drop(near);
             sleep(lag).await;

@@ -257,7 +257,7 @@ impl SiteStats {
         Self {
             name: site.path(scope),
             place: site.place(),
-            template: site.template(),
+            template: site.template().text(),
             counters: Counters::default(),
             warned: Mutex::default(),
         }

@@ -1,9 +1,12 @@
 //! [`Address`]: where the value of one call is, which is all that a copy in the process is found by.
 
 use std::fmt;
+use std::hash::Hash;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
+
+use quick_cache::Equivalent;
 
 use super::{Plan, Returns};
 use crate::cache::{Cache, Held};
@@ -11,7 +14,7 @@ use crate::call::{Control, Mode};
 use crate::codec::Codec;
 use crate::flow::{Engine, Nearby};
 use crate::key::{Draft, Field, Key, KeyBuilder, KeyError};
-use crate::near::{NearRule, NearValue};
+use crate::near::{Name, NearRule, NearValue, Numbered, Text};
 use crate::rules::{CacheValue, Rules, Ttl};
 use crate::site::Site;
 use crate::spot::Spot;
@@ -29,6 +32,7 @@ pub struct Address<'c, S: Returns> {
     tags: Vec<Result<Key, KeyError>>,
     bypass: bool,
     near: Option<NearRule<S::Value>>,
+    numbered: Option<Numbered>,
 }
 
 /// What a near function finds before anything else.
@@ -51,6 +55,7 @@ impl<'c, S: Returns> Address<'c, S> {
             tags: Vec::new(),
             bypass: false,
             near: None,
+            numbered: None,
         }
     }
 
@@ -63,11 +68,7 @@ impl<'c, S: Returns> Address<'c, S> {
     /// Renders the key.
     pub fn key(&mut self, render: impl FnOnce(KeyPlan) -> KeyBuilder) -> &mut Self {
         let cache = self.cache.get_or_insert_with(Held::current);
-        let plan = KeyPlan {
-            site: self.site,
-            scope: self.scope,
-            key: KeyBuilder::new(&cache.engine().namespace),
-        };
+        let plan = KeyPlan::new(self.site, self.scope, cache);
         self.key = Some(render(plan).draft());
         self
     }
@@ -85,40 +86,45 @@ impl<'c, S: Returns> Address<'c, S> {
         self
     }
 
-    /// Keeps copies of what is found in the process, as long as they are fresh, and looks for one.
-    pub fn near(&mut self) -> Near<'c, S>
-    where
-        S::Value: NearValue,
-    {
-        self.near_for(Duration::MAX)
-    }
-
-    /// The same, for copies that are kept this long at the most.
-    pub fn near_for(&mut self, ttl: Duration) -> Near<'c, S>
-    where
-        S::Value: NearValue,
-    {
-        let rule = NearRule::new(ttl);
-        match self.copy(&rule) {
-            Some(hit) => Near::Hit(S::join(hit)),
-            None => {
-                self.near = Some(rule);
-                Near::Miss(self.take())
+    /// Looks for a copy: by the numbers in the key's places, if there is nothing else in it, which
+    /// are there before a text is, or by the key that this renders.
+    #[inline]
+    pub fn find<const N: usize>(
+        &mut self,
+        numbers: [Option<u64>; N],
+        render: impl Fn(KeyPlan) -> KeyBuilder,
+    ) -> Near<'c, S> {
+        let site = self.site;
+        let numbers = site.template().numbers(numbers);
+        self.numbered = numbers.map(|numbers| Numbered::new(site.template(), numbers));
+        self.cache.get_or_insert_with(Held::current);
+        if let Some(numbered) = &self.numbered {
+            let key = |cache: &Cache| {
+                let draft = render(KeyPlan::new(site, self.scope, cache)).draft();
+                Some(draft.ok()?.to_key())
+            };
+            if let Some(hit) = self.copy(numbered, key) {
+                return Near::Hit(S::join(hit));
             }
         }
-    }
-
-    fn take(&mut self) -> Self {
+        self.key(render);
+        if let Some(Ok(key)) = &self.key
+            && let Some(hit) = self.copy(&Text(key.as_str()), |_| Some(key.to_key()))
+        {
+            return Near::Hit(S::join(hit));
+        }
         let empty = Self::new(self.site, self.scope);
-        mem::replace(self, empty)
+        Near::Miss(mem::replace(self, empty))
     }
 
-    fn copy(&self, rule: &NearRule<S::Value>) -> Option<S::Value> {
-        let (Some(cache), Some(Ok(key))) = (&self.cache, &self.key) else {
-            return None;
-        };
+    fn copy(
+        &self,
+        name: &(impl Hash + Equivalent<Name>),
+        key: impl FnOnce(&Cache) -> Option<Key>,
+    ) -> Option<S::Value> {
+        let cache = self.cache.as_ref()?;
         let engine = cache.engine();
-        let near = engine.near.as_ref()?;
+        let (near, rule) = (engine.near.as_ref()?, self.near.as_ref()?);
         let wanted = Control::mode_in_reach();
         if self.bypass || wanted.is_some_and(|mode| mode != Mode::Cached) {
             return None;
@@ -130,8 +136,8 @@ impl<'c, S: Returns> Address<'c, S> {
                     .zip(tags)
                     .all(|(own, tag)| matches!(own, Ok(own) if own == tag))
         };
-        let value = near.get(key.as_str(), right, rule)?;
-        engine.served_nearby(self.site, self.scope, key, wanted.is_some());
+        let value = near.get(name, right, rule)?;
+        engine.served_nearby(self.site, self.scope, || key(cache), wanted.is_some());
         Some(value)
     }
 
@@ -152,7 +158,7 @@ impl<'c, S: Returns> Address<'c, S> {
             near: self.near,
             ..Rules::fixed(Duration::ZERO)
         };
-        let (site, scope) = (self.site, self.scope);
+        let (site, scope, numbered) = (self.site, self.scope, self.numbered);
         let addressed = Addressed {
             engine: self
                 .cache
@@ -164,9 +170,50 @@ impl<'c, S: Returns> Address<'c, S> {
             key: self.key.take(),
             tags: mem::take(&mut self.tags),
             bypass: self.bypass,
-            nearby: self.near.map(|_| Nearby { site, scope }),
+            nearby: self.near.map(|_| Nearby {
+                site,
+                scope,
+                numbered,
+            }),
         };
         Plan::new(addressed, rules)
+    }
+}
+
+/// Functions whose values are shared already.
+impl<S, T> Address<'_, S>
+where
+    S: Returns<Value = Arc<T>>,
+    T: Send + Sync + 'static,
+{
+    /// Keeps copies of what is found in the process, this long at the most, and hands out the same
+    /// value to all.
+    pub fn near_for(&mut self, ttl: Duration) -> &mut Self {
+        self.near = Some(NearRule::shared(ttl));
+        self
+    }
+}
+
+/// What [`Address::near_for`] is for values of other types.
+pub trait NearFor {
+    /// What copies are kept of.
+    type Value;
+
+    /// Keeps copies of what is found in the process, this long at the most, and hands out clones.
+    fn near_for(&mut self, ttl: Duration) -> &mut Self
+    where
+        Self::Value: NearValue;
+}
+
+impl<S: Returns> NearFor for Address<'_, S> {
+    type Value = S::Value;
+
+    fn near_for(&mut self, ttl: Duration) -> &mut Self
+    where
+        S::Value: NearValue,
+    {
+        self.near = Some(NearRule::cloned(ttl));
+        self
     }
 }
 
@@ -216,6 +263,14 @@ pub struct KeyPlan {
 }
 
 impl KeyPlan {
+    fn new(site: &'static Site, scope: &'static str, cache: &Cache) -> Self {
+        Self {
+            site,
+            scope,
+            key: KeyBuilder::new(&cache.engine().namespace),
+        }
+    }
+
     /// A template that starts with this literal.
     #[inline]
     pub fn text(self, literal: &str) -> KeyBuilder {

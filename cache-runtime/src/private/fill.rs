@@ -31,6 +31,12 @@ impl<T: Integer> Fill<'_, T> {
     pub fn shown(&self) -> impl Field + use<T> {
         self.0.0.digits()
     }
+
+    /// The number that the digits say, if it is one of those that are counted by.
+    #[inline]
+    pub fn number(&self) -> Option<u64> {
+        self.0.0.number()
+    }
 }
 
 impl<'a, T: ?Sized> Deref for Fill<'a, T> {
@@ -46,6 +52,12 @@ impl<'a, T: ?Sized> Deref for Fill<'a, T> {
 pub struct Displayed<'a, T: ?Sized>(&'a T);
 
 impl<'a, T: ?Sized> Displayed<'a, T> {
+    /// No number, whatever is shown.
+    #[inline]
+    pub fn number(&self) -> Option<u64> {
+        None
+    }
+
     /// What its `Display` writes.
     pub fn shown(&self) -> Displayed<'a, T>
     where

@@ -22,7 +22,10 @@
 //! With `near` the address is looked at first:
 //!
 //! ```text
-//! let plan = match Probe::<R>::new().at(&SITE, &|| ()).key(|key| …).near() {
+//! let plan = match Probe::<R>::new().at(&SITE, &|| ())
+//!     .near_for(Duration::MAX)
+//!     .find([fill(&id).number()], |key| key.text("user:").field(fill(&id).shown()))
+//! {
 //!     Near::Hit(hit) => return hit,
 //!     Near::Miss(mut at) => at.ttl(Duration::new(300, 0)),
 //! };
@@ -87,7 +90,7 @@ mod plan;
 mod probe;
 mod write;
 
-pub use address::{Address, KeyPlan, Near};
+pub use address::{Address, KeyPlan, Near, NearFor};
 pub use again::{Again, again};
 pub use argument::{Arg, KeyArgument};
 pub use batch::{Asked, Batch, Each};
