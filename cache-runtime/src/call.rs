@@ -243,6 +243,7 @@ impl Control {
     }
 
     /// What the control in reach wants, if no call has picked it up yet.
+    #[inline]
     pub(crate) fn mode_in_reach() -> Option<Mode> {
         CONTROL.with_borrow(|control| {
             let control = control.as_ref()?;

@@ -38,6 +38,7 @@ impl Site {
     }
 
     /// A small number of this site's own.
+    #[inline]
     pub(crate) fn id(&self) -> usize {
         static IDS: AtomicUsize = AtomicUsize::new(0);
         *self.id.get_or_init(|| IDS.fetch_add(1, Relaxed))
@@ -58,6 +59,7 @@ impl Site {
     }
 
     /// The key template, empty for a default key.
+    #[inline]
     pub(crate) fn template(&self) -> &Template {
         &self.template
     }

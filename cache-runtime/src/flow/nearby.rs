@@ -68,7 +68,7 @@ impl Engine {
         wrapped: bool,
     ) {
         let stats = self.stats.of(site, scope);
-        stats.count(NEARBY);
+        stats.served_nearby();
         if wrapped || tracing::enabled!(target: "cache", tracing::Level::DEBUG) {
             Self::tell_nearby(stats, key(), wrapped);
         }

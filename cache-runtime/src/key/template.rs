@@ -47,6 +47,7 @@ impl Template {
     }
 
     /// Whether the same numbers render to the same key, whatever the parameters are called.
+    #[inline]
     pub(crate) fn renders_like(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
             || (self.digest == other.digest && skeleton(self.text).eq(skeleton(other.text)))

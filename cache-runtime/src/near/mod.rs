@@ -149,6 +149,7 @@ impl<V: Clone + Send + Sync + 'static> NearValue for V {}
 
 impl<V: NearValue> NearRule<V> {
     /// Each call gets a clone.
+    #[inline]
     pub(crate) fn cloned(ttl: Duration) -> Self {
         Self {
             ttl: nanos(ttl),
@@ -160,6 +161,7 @@ impl<V: NearValue> NearRule<V> {
 
 impl<T: Send + Sync + 'static> NearRule<Arc<T>> {
     /// All calls get the same.
+    #[inline]
     pub(crate) fn shared(ttl: Duration) -> Self {
         Self {
             ttl: nanos(ttl),
@@ -229,6 +231,7 @@ impl Near {
     }
 
     /// The value of this name, if there is a copy that may be served, whose tags are the right ones.
+    #[inline]
     pub(crate) fn get<V>(
         &self,
         name: &(impl Hash + Equivalent<Name>),
@@ -420,6 +423,7 @@ impl Near {
         self.lost();
     }
 
+    #[inline]
     fn is_proven(&self, now: u64) -> bool {
         // Whoever sees the proof sees what was told before it.
         now < self.proven.load(Acquire)
@@ -459,11 +463,13 @@ impl fmt::Debug for Near {
 }
 
 impl Copy {
+    #[inline]
     fn tags(&self) -> &[Key] {
         self.tagged.as_ref().map_or(&[], |tagged| &tagged.tags)
     }
 }
 
+#[inline]
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

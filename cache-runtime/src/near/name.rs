@@ -22,6 +22,7 @@ pub(crate) struct Numbered {
 }
 
 impl Numbered {
+    #[inline]
     pub(crate) fn new(template: &'static Template, numbers: Numbers) -> Self {
         Self { template, numbers }
     }
@@ -42,6 +43,7 @@ impl Numbered {
 }
 
 impl PartialEq for Numbered {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.numbers == other.numbers && self.template.renders_like(other.template)
     }
@@ -50,6 +52,7 @@ impl PartialEq for Numbered {
 impl Eq for Numbered {}
 
 impl Hash for Numbered {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let [first, others @ ..] = self.numbers;
         state.write_u64(self.template.digest() ^ first);
@@ -72,6 +75,7 @@ impl Name {
 }
 
 impl Equivalent<Name> for Numbered {
+    #[inline]
     fn equivalent(&self, name: &Name) -> bool {
         matches!(name, Name::Numbered(numbered) if numbered == self)
     }

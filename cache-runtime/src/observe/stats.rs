@@ -179,11 +179,17 @@ impl Default for StatsTable {
 
 impl StatsTable {
     /// The counters of `site`; `scope` names it if it is new here.
+    #[inline]
     pub(crate) fn of(&self, site: &Site, scope: &str) -> &SiteStats {
+        let (segment, at) = place(site.id());
+        let segment = self.segments.get(segment).and_then(OnceLock::get);
+        let known = segment.and_then(|segment| segment.get(at)?.get());
+        known.unwrap_or_else(|| self.add(site, scope))
+    }
+
+    #[cold]
+    fn add(&self, site: &Site, scope: &str) -> &SiteStats {
         let place = self.place(site.id());
-        if let Some(stats) = place.get() {
-            return stats;
-        }
         let new = SiteStats::new(site, scope);
         self.rows().for_each(|other| new.compare(other));
         place.get_or_init(|| new)
@@ -206,17 +212,23 @@ impl StatsTable {
     }
 
     fn place(&self, site: usize) -> &OnceLock<SiteStats> {
-        let most = FIRST * ((1 << SEGMENTS) - 1) - 1;
-        let site = site.min(most);
-        let segment = (site / FIRST + 1).ilog2() as usize;
-        let start = FIRST * ((1 << segment) - 1);
+        let (segment, at) = place(site);
         let empty = || (0..FIRST << segment).map(|_| OnceLock::new()).collect();
         #[expect(
             clippy::indexing_slicing,
             reason = "a segment begins where those before it end, and the last one ends with `most`"
         )]
-        &self.segments[segment].get_or_init(empty)[site - start]
+        &self.segments[segment].get_or_init(empty)[at]
     }
+}
+
+/// The segment that the site of this number is in, and where it is in there.
+#[inline]
+fn place(site: usize) -> (usize, usize) {
+    let most = FIRST * ((1 << SEGMENTS) - 1) - 1;
+    let site = site.min(most);
+    let segment = (site / FIRST + 1).ilog2() as usize;
+    (segment, site - FIRST * ((1 << segment) - 1))
 }
 
 /// The counters of one annotated function in one cache, and what it has been warned of.
@@ -284,6 +296,12 @@ impl SiteStats {
         &self.name
     }
 
+    /// A call ended with a copy.
+    #[inline]
+    pub(crate) fn served_nearby(&self) {
+        add(&self.counters.near);
+    }
+
     pub(crate) fn count(&self, event: Event) {
         let c = &self.counters;
         match event {
@@ -307,7 +325,7 @@ impl SiteStats {
             Event::Ended(outcome) => {
                 match outcome {
                     Outcome::Hit => return add(&c.hits),
-                    Outcome::Near => return add(&c.near),
+                    Outcome::Near => return self.served_nearby(),
                     _ => add(&c.calls),
                 }
                 match outcome {

@@ -46,6 +46,7 @@ pub enum Near<'c, S: Returns> {
 }
 
 impl<'c, S: Returns> Address<'c, S> {
+    #[inline]
     pub(super) fn new(site: &'static Site, scope: &'static str) -> Self {
         Self {
             site,
@@ -60,6 +61,7 @@ impl<'c, S: Returns> Address<'c, S> {
     }
 
     /// Which cache; before [`key`](Self::key), which needs its namespace.
+    #[inline]
     pub fn cache(&mut self, cache: &'c Cache) -> &mut Self {
         self.cache = Some(Held::Lent(cache));
         self
@@ -81,6 +83,7 @@ impl<'c, S: Returns> Address<'c, S> {
     }
 
     /// Whether this call skips the cache.
+    #[inline]
     pub fn bypass(&mut self, bypass: bool) -> &mut Self {
         self.bypass = bypass;
         self
@@ -95,10 +98,10 @@ impl<'c, S: Returns> Address<'c, S> {
         render: impl Fn(KeyPlan) -> KeyBuilder,
     ) -> Near<'c, S> {
         let site = self.site;
-        let numbers = site.template().numbers(numbers);
-        self.numbered = numbers.map(|numbers| Numbered::new(site.template(), numbers));
         self.cache.get_or_insert_with(Held::current);
-        if let Some(numbered) = &self.numbered {
+        let numbers = site.template().numbers(numbers);
+        let numbered = numbers.map(|numbers| Numbered::new(site.template(), numbers));
+        if let Some(numbered) = &numbered {
             let key = |cache: &Cache| {
                 let draft = render(KeyPlan::new(site, self.scope, cache)).draft();
                 Some(draft.ok()?.to_key())
@@ -107,6 +110,12 @@ impl<'c, S: Returns> Address<'c, S> {
                 return Near::Hit(S::join(hit));
             }
         }
+        self.numbered = numbered;
+        self.find_by_text(render)
+    }
+
+    #[inline(never)]
+    fn find_by_text(&mut self, render: impl FnOnce(KeyPlan) -> KeyBuilder) -> Near<'c, S> {
         self.key(render);
         if let Some(Ok(key)) = &self.key
             && let Some(hit) = self.copy(&Text(key.as_str()), |_| Some(key.to_key()))
@@ -117,6 +126,7 @@ impl<'c, S: Returns> Address<'c, S> {
         Near::Miss(mem::replace(self, empty))
     }
 
+    #[inline]
     fn copy(
         &self,
         name: &(impl Hash + Equivalent<Name>),
@@ -188,6 +198,7 @@ where
 {
     /// Keeps copies of what is found in the process, this long at the most, and hands out the same
     /// value to all.
+    #[inline]
     pub fn near_for(&mut self, ttl: Duration) -> &mut Self {
         self.near = Some(NearRule::shared(ttl));
         self
@@ -208,6 +219,7 @@ pub trait NearFor {
 impl<S: Returns> NearFor for Address<'_, S> {
     type Value = S::Value;
 
+    #[inline]
     fn near_for(&mut self, ttl: Duration) -> &mut Self
     where
         S::Value: NearValue,
