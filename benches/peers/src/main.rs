@@ -21,6 +21,7 @@ mod many;
 mod options;
 mod origin;
 mod page;
+mod processor;
 mod report;
 mod worker;
 
@@ -30,6 +31,7 @@ use std::process::ExitCode;
 use cache_benches::RedisServer;
 use options::{Options, Part};
 use origin::Failure;
+use processor::OnOne;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
@@ -54,6 +56,10 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     if options.includes(Part::Hits) {
         let server = RedisServer::start()?;
         let hits = runtime()?.block_on(hits::measure(options.hits(), &server))?;
+        sections.extend(hits::sections(&hits));
+        let _on_one = OnOne::new()?;
+        let server = RedisServer::start()?;
+        let hits = runtime()?.block_on(hits::measure_on_one(options.hits(), &server))?;
         sections.extend(hits::sections(&hits));
     }
     if options.includes(Part::Behaviour) {

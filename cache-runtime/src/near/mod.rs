@@ -15,25 +15,29 @@
 //! [`Near::confirmed`]. Without proof, as after a broken connection or in a process that was
 //! stopped, nothing is served and nothing is kept.
 
+mod copy;
 mod heads;
 mod name;
+mod rule;
 mod ticks;
 mod upkeep;
 
-use std::any::Any;
 use std::fmt;
-use std::hash::Hash;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
+use quick_cache::DefaultHashBuilder;
 use quick_cache::sync::Cache as Kept;
-use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, Weighter};
 
+use self::copy::{AnyValue, Copy, Evicted, Tagged, Weight};
 use self::heads::Heads;
-pub(crate) use self::name::{Name, Numbered, Text};
+use self::name::Name;
+pub(crate) use self::name::{Named, Numbered, Text};
+pub(crate) use self::rule::NearRule;
+pub use self::rule::NearValue;
 use self::ticks::Ticks;
 use self::upkeep::Upkeep;
 use crate::broken::{Broken, Rule};
@@ -51,30 +55,6 @@ const OVERHEAD: u64 = 240;
 
 /// Weight of a typical copy, to choose the size of tables by.
 const TYPICAL: u64 = 512;
-
-/// A value of whatever type.
-type AnyValue = Arc<dyn Any + Send + Sync>;
-
-/// A copy, and what is said of it.
-#[derive(Clone)]
-struct Copy {
-    value: AnyValue,
-    /// Since when it is fresh, in [`Ticks`].
-    since: u64,
-    /// When it is no longer fresh.
-    until: u64,
-    epoch: u64,
-    weight: u64,
-    tagged: Option<Arc<Tagged>>,
-}
-
-/// The tags of a copy.
-#[derive(Debug)]
-struct Tagged {
-    tags: Arc<[Key]>,
-    /// Their marks.
-    marks: Box<[u64]>,
-}
 
 /// The values that this process has copies of.
 pub(crate) struct Near {
@@ -117,71 +97,6 @@ impl Deref for NearHandle {
 impl Drop for NearHandle {
     fn drop(&mut self) {
         self.0.stop();
-    }
-}
-
-/// How a function's values are kept.
-#[derive(Debug)]
-pub(crate) struct NearRule<V> {
-    /// No longer than this, in nanoseconds.
-    ttl: u64,
-    share: fn(&V) -> AnyValue,
-    take: fn(AnyValue) -> Option<V>,
-}
-
-impl<V> Clone for NearRule<V> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<V> std::marker::Copy for NearRule<V> {}
-
-/// What copies can be kept of.
-#[diagnostic::on_unimplemented(
-    message = "`near` cannot keep copies of `{Self}`",
-    label = "copies are cloned for each call, in whichever thread",
-    note = "derive `Clone` for `{Self}` and let it be `Send` and `Sync`, or return an `Arc` of it"
-)]
-pub trait NearValue: Clone + Send + Sync + 'static {}
-
-impl<V: Clone + Send + Sync + 'static> NearValue for V {}
-
-impl<V: NearValue> NearRule<V> {
-    /// Each call gets a clone.
-    #[inline]
-    pub(crate) fn cloned(ttl: Duration) -> Self {
-        Self {
-            ttl: nanos(ttl),
-            share: |value| Arc::new(value.clone()),
-            take: |value| value.downcast_ref::<V>().cloned(),
-        }
-    }
-}
-
-impl<T: Send + Sync + 'static> NearRule<Arc<T>> {
-    /// All calls get the same.
-    #[inline]
-    pub(crate) fn shared(ttl: Duration) -> Self {
-        Self {
-            ttl: nanos(ttl),
-            share: |value| value.clone(),
-            take: |value| value.downcast::<T>().ok(),
-        }
-    }
-}
-
-impl<V> NearRule<V> {
-    /// Keeps a copy of what was read and decoded from so many bytes.
-    pub(crate) fn keep(
-        &self,
-        near: &Near,
-        place: &Place,
-        filling: Filling,
-        value: &V,
-        bytes: usize,
-    ) {
-        near.fill(place, filling, (self.share)(value), bytes);
     }
 }
 
@@ -234,7 +149,7 @@ impl Near {
     #[inline]
     pub(crate) fn get<V>(
         &self,
-        name: &(impl Hash + Equivalent<Name>),
+        name: &impl Named,
         right: impl FnOnce(&[Key]) -> bool,
         rule: &NearRule<V>,
     ) -> Option<V> {
@@ -457,43 +372,6 @@ impl fmt::Debug for Near {
         f.debug_struct("Near")
             .field("copies", &self.len())
             .finish_non_exhaustive()
-    }
-}
-
-impl Copy {
-    #[inline]
-    fn tags(&self) -> &[Key] {
-        self.tagged.as_ref().map_or(&[], |tagged| &tagged.tags)
-    }
-}
-
-#[inline]
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-#[derive(Clone)]
-struct Weight;
-
-impl Weighter<Name, Copy> for Weight {
-    fn weight(&self, name: &Name, copy: &Copy) -> u64 {
-        copy.weight + name.text().map_or(0, |key| key.as_bytes().len() as u64)
-    }
-}
-
-/// Hands out what has to make room.
-#[derive(Clone)]
-struct Evicted;
-
-impl Lifecycle<Name, Copy> for Evicted {
-    type RequestState = Vec<(Name, Copy)>;
-
-    fn begin_request(&self) -> Self::RequestState {
-        Vec::new()
-    }
-
-    fn on_evict(&self, evicted: &mut Self::RequestState, name: Name, copy: Copy) {
-        evicted.push((name, copy));
     }
 }
 

@@ -14,6 +14,11 @@ pub(crate) enum Name {
     Text(Key),
 }
 
+/// Finds what is kept under a name, without being one.
+pub(crate) trait Named: Hash + Equivalent<Name> {}
+
+impl<N: Hash + Equivalent<Name>> Named for N {}
+
 /// A template, and what is in its places.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Numbered {

@@ -1,12 +1,9 @@
 //! [`Address`]: where the value of one call is, which is all that a copy in the process is found by.
 
 use std::fmt;
-use std::hash::Hash;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
-
-use quick_cache::Equivalent;
 
 use super::{Plan, Returns};
 use crate::cache::{Cache, Held};
@@ -14,7 +11,7 @@ use crate::call::{Control, Mode};
 use crate::codec::Codec;
 use crate::flow::{Engine, Nearby};
 use crate::key::{Draft, Field, Key, KeyBuilder, KeyError};
-use crate::near::{Name, NearRule, NearValue, Numbered, Text};
+use crate::near::{Named, NearRule, NearValue, Numbered, Text};
 use crate::rules::{CacheValue, Rules, Ttl};
 use crate::site::Site;
 use crate::spot::Spot;
@@ -127,11 +124,7 @@ impl<'c, S: Returns> Address<'c, S> {
     }
 
     #[inline]
-    fn copy(
-        &self,
-        name: &(impl Hash + Equivalent<Name>),
-        key: impl FnOnce(&Cache) -> Option<Key>,
-    ) -> Option<S::Value> {
+    fn copy(&self, name: &impl Named, key: impl FnOnce(&Cache) -> Option<Key>) -> Option<S::Value> {
         let cache = self.cache.as_ref()?;
         let engine = cache.engine();
         let (near, rule) = (engine.near.as_ref()?, self.near.as_ref()?);

@@ -13,6 +13,16 @@ pub fn charts(hits: &Hits) -> Vec<Chart> {
     let (ratios_name, latencies_name, what) = match (hits.place, hits.size) {
         (Place::Redis, Size::Small) => ("hits-256", "latency-256", "Hits on Redis, 256 B"),
         (Place::Redis, Size::Large) => ("hits-4096", "latency-4096", "Hits on Redis, 4 KiB"),
+        (Place::RedisOnOne, Size::Small) => (
+            "hits-256-one",
+            "latency-256-one",
+            "Hits on Redis, 256 B, on one processor",
+        ),
+        (Place::RedisOnOne, Size::Large) => (
+            "hits-4096-one",
+            "latency-4096-one",
+            "Hits on Redis, 4 KiB, on one processor",
+        ),
         (Place::InProcess, _) => ("hits-memory", "latency-memory", "Hits in the process"),
     };
     vec![

@@ -24,6 +24,8 @@ use crate::origin::Failure;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     Redis,
+    /// Where it shares a processor with those who ask.
+    RedisOnOne,
     InProcess,
 }
 
@@ -31,7 +33,7 @@ impl Place {
     /// See [`Turn::stride`](super::turn::Turn::stride).
     pub fn stride(self) -> u32 {
         match self {
-            Self::Redis => 1,
+            Self::Redis | Self::RedisOnOne => 1,
             Self::InProcess => 64,
         }
     }
@@ -41,6 +43,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Redis => "on Redis",
+            Self::RedisOnOne => "on Redis, on one processor",
             Self::InProcess => "in process",
         })
     }

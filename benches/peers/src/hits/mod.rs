@@ -85,6 +85,17 @@ pub async fn measure(plan: Plan, server: &RedisServer) -> Result<Vec<Hits>, Fail
     Ok(all)
 }
 
+/// The same on Redis alone, by a process that is kept on one processor with it.
+pub async fn measure_on_one(plan: Plan, server: &RedisServer) -> Result<Vec<Hits>, Failure> {
+    origin::takes(Duration::ZERO);
+    let mut all = Vec::new();
+    let entered = entrants::on_redis(server).await?;
+    for size in Size::ALL {
+        all.push(compare(plan, &entered, Place::RedisOnOne, size, server).await?);
+    }
+    Ok(all)
+}
+
 async fn compare(
     plan: Plan,
     entered: &[Entered],
@@ -150,7 +161,7 @@ async fn count(
     info.reset().await?;
     let allocations = one.entrant.allocations(turn.clone(), calls).await?;
     let commands = match place {
-        Place::Redis => Some(info.commands().await? / calls as f64),
+        Place::Redis | Place::RedisOnOne => Some(info.commands().await? / calls as f64),
         Place::InProcess => None,
     };
     Ok(Counts {

@@ -4,6 +4,11 @@ use super::chart;
 use super::{CALLERS, COUNTED, Cell, Hits, Place, Row};
 use crate::report::{Section, Table, count, median, nanoseconds};
 
+const ON_ONE: &str = "\
+With few callers, the callers and the server mostly wait for each other, and on two processors each \
+of them then goes to sleep and has to be woken: in a virtual machine that can take longer than the \
+call. Here nobody wakes a processor, so what is compared is the work.";
+
 /// One section for each comparison.
 pub fn sections(all: &[Hits]) -> Vec<Section> {
     all.iter().map(section).collect()
@@ -12,11 +17,16 @@ pub fn sections(all: &[Hits]) -> Vec<Section> {
 fn section(hits: &Hits) -> Section {
     let title = match hits.place {
         Place::Redis => format!("Hits on Redis, values of {}", hits.size),
+        Place::RedisOnOne => format!("Hits on Redis, values of {}, on one processor", hits.size),
         Place::InProcess => "Hits in the process".to_owned(),
+    };
+    let text = match hits.place {
+        Place::RedisOnOne => ON_ONE,
+        Place::Redis | Place::InProcess => "",
     };
     Section {
         title,
-        text: String::new(),
+        text: text.to_owned(),
         charts: chart::charts(hits),
         tables: vec![ratios(hits), rates(hits), latencies(hits), counts(hits)],
     }
@@ -90,7 +100,7 @@ fn latencies(hits: &Hits) -> Table {
 fn counts(hits: &Hits) -> Table {
     let mut table = Table::new("What a hit needs");
     let of = |what| COUNTED.map(|callers| format!("{what}, {callers} at once"));
-    let with_commands = hits.place == Place::Redis;
+    let with_commands = hits.place != Place::InProcess;
     let commands = if with_commands {
         of("commands").to_vec()
     } else {

@@ -1,0 +1,78 @@
+//! [`NearRule`]: how copies of a function's values are kept and handed out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::copy::AnyValue;
+use super::{Filling, Near};
+use crate::place::Place;
+
+/// How a function's values are kept.
+#[derive(Debug)]
+pub(crate) struct NearRule<V> {
+    /// No longer than this, in nanoseconds.
+    pub(super) ttl: u64,
+    share: fn(&V) -> AnyValue,
+    pub(super) take: fn(AnyValue) -> Option<V>,
+}
+
+impl<V> Clone for NearRule<V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for NearRule<V> {}
+
+/// What copies can be kept of.
+#[diagnostic::on_unimplemented(
+    message = "`near` cannot keep copies of `{Self}`",
+    label = "copies are cloned for each call, in whichever thread",
+    note = "derive `Clone` for `{Self}` and let it be `Send` and `Sync`, or return an `Arc` of it"
+)]
+pub trait NearValue: Clone + Send + Sync + 'static {}
+
+impl<V: Clone + Send + Sync + 'static> NearValue for V {}
+
+impl<V: NearValue> NearRule<V> {
+    /// Each call gets a clone.
+    #[inline]
+    pub(crate) fn cloned(ttl: Duration) -> Self {
+        Self {
+            ttl: nanos(ttl),
+            share: |value| Arc::new(value.clone()),
+            take: |value| value.downcast_ref::<V>().cloned(),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> NearRule<Arc<T>> {
+    /// All calls get the same.
+    #[inline]
+    pub(crate) fn shared(ttl: Duration) -> Self {
+        Self {
+            ttl: nanos(ttl),
+            share: |value| value.clone(),
+            take: |value| value.downcast::<T>().ok(),
+        }
+    }
+}
+
+impl<V> NearRule<V> {
+    /// Keeps a copy of what was read and decoded from so many bytes.
+    pub(crate) fn keep(
+        &self,
+        near: &Near,
+        place: &Place,
+        filling: Filling,
+        value: &V,
+        bytes: usize,
+    ) {
+        near.fill(place, filling, (self.share)(value), bytes);
+    }
+}
+
+#[inline]
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
