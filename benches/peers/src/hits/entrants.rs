@@ -54,6 +54,8 @@ pub struct Entered {
     pub baseline: usize,
     /// It caches nothing, so there is nothing to warm.
     pub is_bare: bool,
+    /// It stays with the first server that it is told of, as long as the process lives.
+    pub is_bound: bool,
     pub entrant: Box<dyn Entrant>,
 }
 
@@ -70,7 +72,10 @@ pub async fn on_redis(server: &RedisServer) -> Result<Vec<Entered>, Failure> {
         entered("`#[cached]`, MessagePack", 0, Annotated(cache.clone())),
         entered("`#[cached]`, Postcard", 1, AnnotatedPostcard(cache)),
         entered("deadpool-redis `GET`, MessagePack", 0, Pooled::open(url)?),
-        entered("`cached`", 0, Cached::new(url)),
+        Entered {
+            is_bound: true,
+            ..entered("`cached`", 0, Cached::new(url))
+        },
         entered("`hitbox`", 0, Hitbox::open(url)?),
         entered("RESP by hand, MessagePack", 0, wire),
         Entered {
@@ -104,6 +109,7 @@ where
         name,
         baseline,
         is_bare: false,
+        is_bound: false,
         entrant: Box::new(Arc::new(contender)),
     }
 }

@@ -77,7 +77,7 @@ pub async fn measure(plan: Plan, server: &RedisServer) -> Result<Vec<Hits>, Fail
     origin::takes(Duration::ZERO);
     let mut all = Vec::new();
     let redis = entrants::on_redis(server).await?;
-    for size in Size::ALL.into_iter().take(0) {
+    for size in Size::ALL {
         all.push(compare(plan, &redis, Place::Redis, size, server).await?);
     }
     let in_process = entrants::in_process(server).await?;
@@ -85,11 +85,13 @@ pub async fn measure(plan: Plan, server: &RedisServer) -> Result<Vec<Hits>, Fail
     Ok(all)
 }
 
-/// The same on Redis alone, by a process that is kept on one processor with it.
+/// The same on Redis alone, by a process that is kept on one processor with it; after
+/// [`measure`], without those who stay with its server.
 pub async fn measure_on_one(plan: Plan, server: &RedisServer) -> Result<Vec<Hits>, Failure> {
     origin::takes(Duration::ZERO);
     let mut all = Vec::new();
-    let entered = entrants::on_redis(server).await?;
+    let mut entered = entrants::on_redis(server).await?;
+    entered.retain(|one| !one.is_bound);
     for size in Size::ALL {
         all.push(compare(plan, &entered, Place::RedisOnOne, size, server).await?);
     }
