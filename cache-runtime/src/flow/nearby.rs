@@ -7,12 +7,10 @@ use super::{Call, Engine};
 use crate::call::Control;
 use crate::key::{Key, KeyBuilder};
 use crate::near::{NearRule, Numbered};
-use crate::observe::{Event, Outcome, SiteStats};
+use crate::observe::{Event, Outcome};
 use crate::place::Place;
 use crate::site::Site;
 use crate::store::Store;
-
-const NEARBY: Event = Event::Ended(Outcome::Near);
 
 /// A function whose values are kept, and what else the copy of this call is found by.
 #[derive(Debug, Clone, Copy)]
@@ -58,29 +56,27 @@ impl Flow {
 }
 
 impl Engine {
-    /// A call was served by a copy in this process; `wrapped` if a wrapper wants to know.
+    /// A call was served by a copy in this process; `wrapped` if a wrapper wants to know. The key is
+    /// rendered for who hears of it.
     #[inline]
     pub(crate) fn served_nearby(
         &self,
         site: &Site,
         scope: &str,
-        key: impl FnOnce() -> Option<Key>,
+        key: impl Fn() -> Option<Key>,
         wrapped: bool,
     ) {
         let stats = self.stats.of(site, scope);
         stats.served_nearby();
-        if wrapped || tracing::enabled!(target: "cache", tracing::Level::DEBUG) {
-            Self::tell_nearby(stats, key(), wrapped);
-        }
-    }
-
-    #[cold]
-    fn tell_nearby(stats: &SiteStats, key: Option<Key>, wrapped: bool) {
         if wrapped && let Some(control) = Control::take() {
-            control.record(key.as_ref(), NEARBY);
+            control.record(key().as_ref(), Event::Ended(Outcome::Near));
         }
-        let key = key.as_ref().map_or("", Key::as_str);
-        tracing::debug!(target: "cache", function = stats.name(), key, outcome = %Outcome::Near);
+        tracing::debug!(
+            target: "cache",
+            function = stats.name(),
+            key = key().as_ref().map_or("", Key::as_str),
+            outcome = %Outcome::Near,
+        );
     }
 }
 

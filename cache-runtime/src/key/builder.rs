@@ -99,6 +99,12 @@ impl KeyBuilder {
         Ok(self.draft()?.to_key())
     }
 
+    /// The key, if there is one.
+    #[cold]
+    pub(crate) fn rendered(self) -> Option<Key> {
+        self.finish().ok()
+    }
+
     /// The text of the key, still at the desk: to look at, without an allocation.
     #[inline]
     pub(crate) fn draft(mut self) -> Result<Draft, KeyError> {

@@ -303,7 +303,10 @@ impl Near {
         let Some(ticks) = self.ticks.get() else {
             return;
         };
-        ticks.adjust();
+        if !ticks.adjust() {
+            // What is kept was to end at times that are far off now.
+            self.all_changed();
+        }
         let until = match self.broken.has(Rule::Proof) {
             true => u64::MAX,
             false => at.saturating_add(ticks.of(self.lag)),
@@ -559,6 +562,8 @@ mod tests {
         assert_eq!(near.get(&Text("ns:1"), |_| true, &briefly), None);
         assert_eq!(read(&near, &place("1", &["a"])), None);
         assert_eq!(read(&near, &place("1", &["b", "a"])), None);
+        let shared = NearRule::<Arc<u64>>::shared(Duration::MAX);
+        assert_eq!(near.get(&Text("ns:1"), |_| true, &shared), None);
         let text = NearRule::<String>::cloned(Duration::MAX);
         assert_eq!(near.get(&Text("ns:1"), |_| true, &text), None);
         assert_eq!(read(&near, &one), Some(1));

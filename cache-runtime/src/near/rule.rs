@@ -24,6 +24,10 @@ impl<V> Clone for NearRule<V> {
 
 impl<V> Copy for NearRule<V> {}
 
+/// A value that is cloned: so that a `T` is no copy for functions that return an `Arc<T>`, which the
+/// store tells apart, too.
+struct Own<V>(V);
+
 /// What copies can be kept of.
 #[diagnostic::on_unimplemented(
     message = "`near` cannot keep copies of `{Self}`",
@@ -40,8 +44,12 @@ impl<V: NearValue> NearRule<V> {
     pub(crate) fn cloned(ttl: Duration) -> Self {
         Self {
             ttl: nanos(ttl),
-            share: |value| Arc::new(value.clone()),
-            take: |value| value.downcast_ref::<V>().cloned(),
+            share: |value| Arc::new(Own(value.clone())),
+            take: |value| {
+                value
+                    .downcast_ref()
+                    .map(|Own(value): &Own<V>| value.clone())
+            },
         }
     }
 }

@@ -99,10 +99,7 @@ impl<'c, S: Returns> Address<'c, S> {
         let numbers = site.template().numbers(numbers);
         let numbered = numbers.map(|numbers| Numbered::new(site.template(), numbers));
         if let Some(numbered) = &numbered {
-            let key = |cache: &Cache| {
-                let draft = render(KeyPlan::new(site, self.scope, cache)).draft();
-                Some(draft.ok()?.to_key())
-            };
+            let key = |cache: &Cache| render(KeyPlan::new(site, self.scope, cache)).rendered();
             if let Some(hit) = self.copy(numbered, key) {
                 return Near::Hit(S::join(hit));
             }
@@ -124,7 +121,7 @@ impl<'c, S: Returns> Address<'c, S> {
     }
 
     #[inline]
-    fn copy(&self, name: &impl Named, key: impl FnOnce(&Cache) -> Option<Key>) -> Option<S::Value> {
+    fn copy(&self, name: &impl Named, key: impl Fn(&Cache) -> Option<Key>) -> Option<S::Value> {
         let cache = self.cache.as_ref()?;
         let engine = cache.engine();
         let (near, rule) = (engine.near.as_ref()?, self.near.as_ref()?);
