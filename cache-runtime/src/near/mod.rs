@@ -24,8 +24,8 @@ mod upkeep;
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::SeqCst};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -70,8 +70,8 @@ pub(crate) struct Near {
     epoch: AtomicU64,
     /// Until when everything is known to be told, in ticks; 0: not at all.
     proven: AtomicU64,
-    /// None until there has been a connection.
-    ticks: OnceLock<Ticks>,
+    /// When the server was last asked for a proof that came, in ticks.
+    asked: AtomicU64,
     lag: Duration,
     /// What all keys begin with.
     head: String,
@@ -135,7 +135,7 @@ impl Near {
             tag_marks: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
             epoch: AtomicU64::new(0),
             proven: AtomicU64::new(0),
-            ticks: OnceLock::new(),
+            asked: AtomicU64::new(0),
             lag,
             head,
             tag_head,
@@ -153,7 +153,7 @@ impl Near {
         right: impl FnOnce(&[Key]) -> bool,
         rule: &NearRule<V>,
     ) -> Option<V> {
-        let ticks = self.ticks.get()?;
+        let ticks = Ticks::get()?;
         let now = ticks.now();
         // Before the look-up: a proof says nothing of a copy that was found before it, and may have
         // gone since.
@@ -180,7 +180,7 @@ impl Near {
     pub(crate) fn begin(&self, place: &Place, numbered: Option<Numbered>) -> Option<Filling> {
         // First of all: after a loss, whoever sees this epoch sees that nothing is proven.
         let epoch = self.epoch.load(SeqCst);
-        let asked = self.ticks.get()?.now();
+        let asked = Ticks::get()?.now();
         let tracked = self.heads.are_tracked(&place.key, &place.tags);
         if !tracked || !self.is_proven(asked) {
             return None;
@@ -202,7 +202,7 @@ impl Near {
 
     /// Keeps a copy if the epoch and the mark are what they were before it was read.
     fn fill(&self, place: &Place, filling: Filling, value: AnyValue, bytes: usize) {
-        let Some(ticks) = self.ticks.get() else {
+        let Some(ticks) = Ticks::get() else {
             return;
         };
         let copy = Copy {
@@ -300,11 +300,11 @@ impl Near {
     /// The server answers a `PING` on the connection on which it tells of changes, in order: who
     /// has worked through the answer has worked through the changes before it.
     pub(crate) fn confirmed(&self, at: u64) {
-        let Some(ticks) = self.ticks.get() else {
+        let Some(ticks) = Ticks::get() else {
             return;
         };
-        if !ticks.adjust() {
-            // What is kept was to end at times that are far off now.
+        if self.asked.swap(at, SeqCst) > at {
+            // The counter was set back: what is kept was to end at times that are far off now.
             self.all_changed();
         }
         let until = match self.broken.has(Rule::Proof) {
@@ -312,15 +312,6 @@ impl Near {
             false => at.saturating_add(ticks.of(self.lag)),
         };
         self.proven.store(until, SeqCst);
-    }
-
-    /// The time as [`confirmed`](Self::confirmed) has it.
-    fn now(&self) -> u64 {
-        self.ticks.get().map_or(0, Ticks::now)
-    }
-
-    fn start_clock(&self) {
-        self.ticks.get_or_init(Ticks::new);
     }
 
     /// How many copies there are.
@@ -403,18 +394,15 @@ mod tests {
     /// A cache to which everything is told.
     fn near() -> Arc<Near> {
         let near = Near::new(1 << 20, LAG, "ns:".to_owned(), "ns:%tag:".to_owned());
-        near.start_clock();
         near.heads.add("ns:");
         near.heads.tracked(Some(1));
-        near.confirmed(near.now());
+        near.confirmed(Ticks::start().now());
         near
     }
 
-    /// The time at which a proof serves no more.
-    fn long_ago(near: &Near) -> u64 {
-        let lag = near.ticks.get().map(|ticks| ticks.of(2 * LAG));
-        let ago = near.now().checked_sub(lag.expect("there is a clock"));
-        ago.expect("the machine runs longer than that")
+    /// The last proof serves no more.
+    fn outlive_proof(near: &Near) {
+        near.proven.store(Ticks::start().now(), SeqCst);
     }
 
     fn begin(near: &Near, place: &Place) -> Option<Filling> {
@@ -504,7 +492,7 @@ mod tests {
         near.lost();
         assert_eq!(read(&near, &place), None);
         assert!(near.begin(&place, None).is_none());
-        near.confirmed(near.now());
+        near.confirmed(Ticks::start().now());
         assert_eq!(read(&near, &place), None);
         keep(&near, &place, filling, 1);
         assert_eq!(read(&near, &place), None);
@@ -514,11 +502,23 @@ mod tests {
     fn a_copy_serves_within_the_lag_of_the_last_proof() {
         let (near, place) = (near(), place("1", &[]));
         keep(&near, &place, begin(&near, &place).expect("tracked"), 1);
-        near.confirmed(long_ago(&near));
+        outlive_proof(&near);
         assert_eq!(read(&near, &place), None);
         assert!(near.begin(&place, None).is_none());
-        near.confirmed(near.now());
+        near.confirmed(Ticks::start().now());
         assert_eq!(read(&near, &place), Some(1), "nothing has changed");
+    }
+
+    #[test]
+    fn a_counter_that_was_set_back_ends_all_copies() {
+        let (near, place) = (near(), place("1", &[]));
+        keep(&near, &place, begin(&near, &place).expect("tracked"), 1);
+        near.asked.store(u64::MAX, SeqCst);
+        near.confirmed(Ticks::start().now());
+        assert_eq!(read(&near, &place), None);
+        keep(&near, &place, begin(&near, &place).expect("tracked"), 2);
+        near.confirmed(Ticks::start().now());
+        assert_eq!(read(&near, &place), Some(2));
     }
 
     /// First there is a copy and no proof, then a proof and no copy: whoever reads across the two
@@ -530,7 +530,7 @@ mod tests {
         for _ in 0..ROUNDS {
             let near = near();
             let filling = begin(&near, &place).expect("tracked");
-            near.confirmed(long_ago(&near));
+            outlive_proof(&near);
             keep(&near, &place, filling, 1);
             let (reads, over) = (AtomicU64::new(0), AtomicU64::new(0));
             std::thread::scope(|scope| {
@@ -544,7 +544,7 @@ mod tests {
                     std::thread::yield_now();
                 }
                 near.changed("ns:1");
-                near.confirmed(near.now());
+                near.confirmed(Ticks::start().now());
                 over.store(1, SeqCst);
             });
         }

@@ -1,33 +1,33 @@
 //! [`Ticks`]: a clock that a hit can afford to read.
 
-use std::fs;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use quanta::Clock;
 
 /// Counts of the processor's own counter, if all processors have the same, which are read in less
 /// than half the time that the system's clock takes; elsewhere nanoseconds of that clock.
 ///
-/// How many are a second is measured against the system's clock, for a second at most, and never over:
-/// two counts are read between two readings of the clock, and a thousandth is taken off for a clock
-/// that is being adjusted. So what is to happen within a time happens a little early, however the
-/// process was interrupted meanwhile; and early, too, on a machine that was suspended while the
-/// counter ran on.
+/// How many are a second is measured once against the system's clock, and not over: two counts are
+/// read between two readings of the clock, and a thousandth is taken off for a clock that is being
+/// adjusted. So what is to happen within a time happens a little early, however the process is
+/// interrupted; and early, too, on a machine that was suspended while the counter ran on.
 pub(super) struct Ticks {
     counter: Counter,
-    /// A count, and a time before it.
-    begin: (Instant, u64),
     /// How many there are at least in a nanosecond, times 2³².
-    rate: AtomicU64,
-    /// The last count that was measured with.
-    latest: AtomicU64,
+    rate: u64,
 }
+
+/// There is one for the process.
+static TICKS: OnceLock<Ticks> = OnceLock::new();
 
 const SHIFT: u32 = 32;
 
-/// The counter runs evenly: measuring for longer would only count in what the clock leaves out.
-const LONGEST: Duration = Duration::from_secs(1);
+/// How often it is measured, of which the best is taken, and the waits in between: 10 ms are enough
+/// for 50 ns between a count and a reading of the clock to be less than is taken off.
+const ROUNDS: u32 = 10;
+const WAIT: Duration = Duration::from_millis(1);
 
 /// Where the fallback begins, in nanoseconds: there is a past before it.
 const START: u64 = 1 << 40;
@@ -66,36 +66,30 @@ fn is_common() -> bool {
 }
 
 impl Ticks {
-    /// Blocks for up to 0.2 s, for once, to find out what there is to be read.
-    pub(super) fn new() -> Self {
-        Self::of_counter(Counter::new())
+    /// None until they are there.
+    #[inline]
+    pub(super) fn get() -> Option<&'static Self> {
+        TICKS.get()
     }
 
-    fn of_counter(counter: Counter) -> Self {
-        let begin = (Instant::now(), counter.read());
-        let ticks = Self {
+    /// Blocks for up to 0.3 s, for once, to find out what there is to be read.
+    pub(super) fn start() -> &'static Self {
+        TICKS.get_or_init(|| Self::new(Counter::new()))
+    }
+
+    fn new(counter: Counter) -> Self {
+        let (began, first) = (Instant::now(), counter.read());
+        let rates = (0..ROUNDS).map(|_| {
+            thread::sleep(WAIT);
+            let counts = u128::from(counter.read().saturating_sub(first));
+            let rate = (counts << SHIFT).checked_div(began.elapsed().as_nanos());
+            rate.and_then(|rate| u64::try_from(rate).ok()).unwrap_or(0)
+        });
+        let rate = rates.max().unwrap_or(0);
+        Self {
             counter,
-            begin,
-            rate: AtomicU64::new(0),
-            latest: AtomicU64::new(0),
-        };
-        ticks.adjust();
-        ticks
-    }
-
-    /// Measures once more: the longer, the closer. Whether the counter has gone on, as one does that
-    /// was not set back meanwhile.
-    pub(super) fn adjust(&self) -> bool {
-        let (began, first) = self.begin;
-        let now = self.now();
-        let elapsed = began.elapsed();
-        if elapsed <= LONGEST {
-            let count = u128::from(now.saturating_sub(first));
-            let rate = (count << SHIFT).checked_div(elapsed.as_nanos());
-            let rate = u64::try_from(rate.unwrap_or(0)).unwrap_or(0);
-            self.rate.store(rate - (rate >> 10), Relaxed);
+            rate: rate - (rate >> 10),
         }
-        self.latest.swap(now, Relaxed) <= now
     }
 
     /// The count now.
@@ -107,7 +101,7 @@ impl Ticks {
     /// How many there are in this time at least, given in nanoseconds.
     #[inline]
     pub(super) fn within(&self, nanos: u64) -> u64 {
-        let counts = (u128::from(nanos) * u128::from(self.rate.load(Relaxed))) >> SHIFT;
+        let counts = (u128::from(nanos) * u128::from(self.rate)) >> SHIFT;
         u64::try_from(counts).unwrap_or(u64::MAX)
     }
 
@@ -121,16 +115,11 @@ impl Ticks {
 mod tests {
     use super::*;
 
-    fn both() -> [Ticks; 2] {
-        let system = Ticks::of_counter(Counter::System(Instant::now()));
-        [Ticks::new(), system]
-    }
-
     #[test]
     fn a_time_is_never_over_before_its_ticks_are() {
-        for ticks in both() {
+        let system = Ticks::new(Counter::System(Instant::now()));
+        for ticks in [Ticks::start(), &system] {
             for millis in [0, 1, 5, 20] {
-                ticks.adjust();
                 let time = Duration::from_millis(millis);
                 let end = ticks.now() + ticks.of(time);
                 let begin = Instant::now();
@@ -143,40 +132,18 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_comes_close_and_is_never_over() {
+    fn the_rate_comes_close_and_is_not_over() {
         const SECOND: u64 = 1_000_000_000;
-        // One after the other, should the machine be busy for all of the second that is measured.
+        // One after the other, should the machine be busy whenever one is measured.
         loop {
-            let ticks = Ticks::of_counter(Counter::System(Instant::now()));
-            for _ in 0..5 {
-                std::thread::sleep(Duration::from_millis(5));
-                assert!(ticks.adjust(), "it goes on");
-                let counts = ticks.of(Duration::from_secs(1));
-                assert!(counts <= SECOND - SECOND / 1100, "{counts} nanoseconds");
-            }
+            let ticks = Ticks::new(Counter::System(Instant::now()));
+            let counts = ticks.of(Duration::from_secs(1));
+            assert!(counts <= SECOND - SECOND / 1100, "{counts} nanoseconds");
             assert_eq!(ticks.of(Duration::ZERO), 0);
-            if ticks.of(Duration::from_secs(1)) > SECOND - SECOND / 100 {
+            if counts > SECOND - SECOND / 100 {
                 assert!(ticks.within(u64::MAX) > SECOND * SECOND);
                 return;
             }
         }
-    }
-
-    /// As after a suspension that the counter noticed and the clock did not.
-    #[test]
-    fn the_rate_stays_when_a_second_is_over() {
-        let ticks = Ticks::of_counter(Counter::System(Instant::now()));
-        ticks.adjust();
-        let rate = ticks.of(Duration::from_secs(1));
-        let long_ago = Instant::now().checked_sub(2 * LONGEST);
-        let mut later = Ticks {
-            begin: (long_ago.expect("the machine runs longer than that"), 0),
-            ..ticks
-        };
-        later.adjust();
-        assert_eq!(later.of(Duration::from_secs(1)), rate);
-        later.latest = AtomicU64::new(u64::MAX);
-        assert!(!later.adjust(), "it was set back");
-        assert!(later.adjust());
     }
 }

@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
 use super::Near;
+use super::ticks::Ticks;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::{RedisStore, Told, Tracking};
 
@@ -87,13 +88,9 @@ struct Keeper {
 
 impl Keeper {
     async fn run(self) {
-        let Some(near) = self.near.upgrade() else {
+        let Ok(ticks) = spawn_blocking(Ticks::start).await else {
             return;
         };
-        // It takes a while to find out how to read it.
-        if spawn_blocking(move || near.start_clock()).await.is_err() {
-            return;
-        }
         let mut wait = FIRST_WAIT;
         loop {
             let Some(near) = self.near.upgrade() else {
@@ -111,7 +108,7 @@ impl Keeper {
             let tracked = timeout(CONNECT_TIMEOUT, self.store.track(&heads, tell)).await;
             match tracked.unwrap_or_else(|_| Err(StoreError::no_reply())) {
                 Ok(tracking) => {
-                    if self.beat(&tracking, version, lag).await {
+                    if self.beat(&tracking, ticks, version, lag).await {
                         wait = FIRST_WAIT;
                     }
                     self.lost();
@@ -124,7 +121,7 @@ impl Keeper {
                         target: "cache", %error,
                         "Redis refuses to tell of changes: copies in the process live for at most {lag:?}"
                     );
-                    self.trust(version, lag).await;
+                    self.trust(ticks, version, lag).await;
                     self.lost();
                 }
                 Err(_) => {}
@@ -135,12 +132,10 @@ impl Keeper {
     }
 
     /// As long as the server answers in time; whether it has.
-    async fn beat(&self, tracking: &Tracking, version: u64, lag: Duration) -> bool {
+    async fn beat(&self, tracking: &Tracking, ticks: &Ticks, version: u64, lag: Duration) -> bool {
         let mut has_answered = false;
         loop {
-            let Some(asked) = self.near.upgrade().map(|near| near.now()) else {
-                return has_answered;
-            };
+            let asked = ticks.now();
             if !matches!(timeout(lag, tracking.answers()).await, Ok(true)) {
                 return has_answered;
             }
@@ -157,14 +152,14 @@ impl Keeper {
     }
 
     /// Nobody tells: a copy is served for as long as a change may go unnoticed, and not longer.
-    async fn trust(&self, version: u64, lag: Duration) {
+    async fn trust(&self, ticks: &Ticks, version: u64, lag: Duration) {
         let until = Instant::now() + REFUSED_WAIT;
         while Instant::now() < until {
             let Some(near) = self.near.upgrade() else {
                 return;
             };
             near.all_changed();
-            near.confirmed(near.now());
+            near.confirmed(ticks.now());
             near.heads.tracked(Some(version));
             drop(near);
             sleep(lag).await;
