@@ -116,6 +116,11 @@ mod keys {
         Arc::new(format!("before {id}"))
     }
 
+    #[cached(ttl = 300, key = "{name}", near)]
+    pub async fn bare(name: &str) -> Arc<String> {
+        Arc::new(format!("bare {name}"))
+    }
+
     #[cached(ttl = 300, key = "all numbers", near)]
     pub async fn none() -> Arc<String> {
         Arc::new("none".to_owned())
@@ -273,6 +278,40 @@ async fn copies_are_told_apart_by_whatever_is_in_their_keys() {
         signed_entry(7).invalidate().await.expect("Redis answers");
         assert_eq!(outcome(text("7")).await.1, Outcome::Loaded);
         assert_eq!(signed(7).await.as_str(), "text 7");
+    };
+    cache.scope(all).await;
+}
+
+#[tokio::test]
+async fn functions_that_come_later_cost_no_copies() {
+    let server = RedisServer::start().await;
+    let of = Row::default();
+    let cache = cache(&server.url(), LONG).await;
+    let all = async {
+        nearby(&of, 1).await;
+        eventually("copies of another function serve", async || {
+            assert_eq!(outcome(row(&of, 1)).await, (0, Outcome::Near));
+            (outcome(tagged(&of, 1, 7)).await.1 == Outcome::Near).then_some(())
+        })
+        .await;
+        // All keys begin like those of this function, and the server tells of no key twice.
+        eventually("copies of a function without a literal serve", async || {
+            (outcome(keys::bare("x")).await.1 == Outcome::Near).then_some(())
+        })
+        .await;
+        nearby(&of, 1).await;
+        eventually("copies with tags serve again", async || {
+            (outcome(tagged(&of, 1, 7)).await.1 == Outcome::Near).then_some(())
+        })
+        .await;
+        for key in ["row:1", "tagged:1", "x"] {
+            let deleted: u64 = server.run(&["DEL", &format!("shop:{key}")]).await;
+            assert_eq!(deleted, 1, "{key}");
+        }
+        eventually("all changes are told", async || {
+            (Cache::current().stats().copies == 0).then_some(())
+        })
+        .await;
     };
     cache.scope(all).await;
 }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   connect ─► track the heads ─► ask for a sign of life four times in each lag ─► …
-//!      ▲ wait                │ refused: copies live by their own time alone
-//!      └──── lost, or other heads: every copy goes ◄──┘
+//!      ▲ wait                │ refused: copies live by their own time alone     │ more heads
+//!      └──── lost, or one head for several: every copy goes ◄──┴────────────────┘
 //! ```
 
 use std::mem;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
@@ -33,6 +34,8 @@ const REFUSED_WAIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
     task: Mutex<Task>,
+    /// Other heads are wanted.
+    others: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -69,21 +72,27 @@ impl Near {
         let new = self.heads.add(head);
         match &*task {
             Task::Stopped => return,
-            Task::Runs(task) if !new && !task.is_finished() => return,
+            Task::Runs(task) if !task.is_finished() => {
+                if new {
+                    self.upkeep.others.notify_one();
+                }
+                return;
+            }
             Task::Runs(_) | Task::None => {}
         }
         let keeper = Keeper {
             near: Arc::downgrade(self),
             store: store.clone(),
+            others: self.upkeep.others.clone(),
         };
-        let keeper = Task::Runs(runtime.spawn(keeper.run()));
-        mem::replace(&mut *task, keeper).abort();
+        *task = Task::Runs(runtime.spawn(keeper.run()));
     }
 }
 
 struct Keeper {
     near: Weak<Near>,
     store: RedisStore,
+    others: Arc<Notify>,
 }
 
 impl Keeper {
@@ -108,7 +117,7 @@ impl Keeper {
             let tracked = timeout(CONNECT_TIMEOUT, self.store.track(&heads, tell)).await;
             match tracked.unwrap_or_else(|_| Err(StoreError::no_reply())) {
                 Ok(tracking) => {
-                    if self.beat(&tracking, ticks, version, lag).await {
+                    if self.beat(&tracking, ticks, (heads, version), lag).await {
                         wait = FIRST_WAIT;
                     }
                     self.lost();
@@ -121,7 +130,7 @@ impl Keeper {
                         target: "cache", %error,
                         "Redis refuses to tell of changes: copies in the process live for at most {lag:?}"
                     );
-                    self.trust(ticks, version, lag).await;
+                    self.trust(ticks, lag).await;
                     self.lost();
                 }
                 Err(_) => {}
@@ -131,8 +140,14 @@ impl Keeper {
         }
     }
 
-    /// As long as the server answers in time; whether it has.
-    async fn beat(&self, tracking: &Tracking, ticks: &Ticks, version: u64, lag: Duration) -> bool {
+    /// As long as the server answers in time and tells of all that is wanted; whether it has.
+    async fn beat(
+        &self,
+        tracking: &Tracking,
+        ticks: &Ticks,
+        (mut heads, mut version): (Vec<String>, u64),
+        lag: Duration,
+    ) -> bool {
         let mut has_answered = false;
         loop {
             let asked = ticks.now();
@@ -147,12 +162,26 @@ impl Keeper {
             near.confirmed(asked);
             near.heads.tracked(Some(version));
             drop(near);
-            sleep(lag / 4).await;
+            let _ = timeout(lag / 4, self.others.notified()).await;
+            let Some((wanted, newest)) = self.near.upgrade().map(|near| near.heads.all()) else {
+                return true;
+            };
+            if newest != version {
+                // The server does not tell of one that is the beginning of those it tells of.
+                let one_for_several = heads.iter().any(|head| !wanted.contains(head));
+                let mut more = wanted.clone();
+                more.retain(|head| !heads.contains(head));
+                if one_for_several || !matches!(timeout(lag, tracking.add(&more)).await, Ok(Ok(())))
+                {
+                    return true;
+                }
+                (heads, version) = (wanted, newest);
+            }
         }
     }
 
     /// Nobody tells: a copy is served for as long as a change may go unnoticed, and not longer.
-    async fn trust(&self, ticks: &Ticks, version: u64, lag: Duration) {
+    async fn trust(&self, ticks: &Ticks, lag: Duration) {
         let until = Instant::now() + REFUSED_WAIT;
         while Instant::now() < until {
             let Some(near) = self.near.upgrade() else {
@@ -160,9 +189,9 @@ impl Keeper {
             };
             near.all_changed();
             near.confirmed(ticks.now());
-            near.heads.tracked(Some(version));
+            near.heads.tracked(Some(near.heads.all().1));
             drop(near);
-            sleep(lag).await;
+            let _ = timeout(lag, self.others.notified()).await;
         }
     }
 
@@ -174,7 +203,7 @@ impl Keeper {
     }
 }
 
-/// With its runtime, or because there are other heads.
+/// With its runtime, or with the cache.
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.lost();

@@ -61,22 +61,35 @@ impl RedisStore {
         let connection = client.get_multiplexed_async_connection_with_config(&config);
         let info = client.get_connection_info();
         let connection = connection.await;
-        let mut connection = connection.map_err(|error| reply::connect_error(&error, info))?;
+        let connection = connection.map_err(|error| reply::connect_error(&error, info))?;
+        let tracking = Tracking { connection };
+        tracking.add(heads).await?;
+        Ok(tracking)
+    }
+}
+
+impl Tracking {
+    /// Has the server tell of keys, too, that begin with one of these heads, none of which is the
+    /// beginning of another, or of one that it tells of, or the other way round.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server does not answer, or refuses.
+    pub(crate) async fn add(&self, heads: &[String]) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
         let mut command = redis::cmd("CLIENT");
         command.arg("TRACKING").arg("ON").arg("BCAST");
         for head in heads {
             command.arg("PREFIX").arg(head);
         }
         match connection.send_packed_command(&command).await {
-            Ok(Value::Okay) => Ok(Tracking { connection }),
+            Ok(Value::Okay) => Ok(()),
             Ok(Value::ServerError(error)) => Err(reply::store_error(&error.into())),
             Ok(_) => Err(reply::out_of_step()),
             Err(error) => Err(reply::store_error(&error)),
         }
     }
-}
 
-impl Tracking {
     /// Whether the server answers. Once it has, everything that it told before has been heard.
     pub(crate) async fn answers(&self) -> bool {
         let mut connection = self.connection.clone();
