@@ -23,13 +23,14 @@ mod ticks;
 mod upkeep;
 
 use std::fmt;
+use std::hash::BuildHasher;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::SeqCst};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
-use quick_cache::DefaultHashBuilder;
 use quick_cache::sync::Cache as Kept;
 
 use self::copy::{AnyValue, Copy, Evicted, Tagged, Weight};
@@ -58,8 +59,8 @@ const TYPICAL: u64 = 512;
 
 /// The values that this process has copies of.
 pub(crate) struct Near {
-    kept: Kept<Name, Copy, Weight, DefaultHashBuilder, Evicted>,
-    hasher: DefaultHashBuilder,
+    kept: Kept<Name, Copy, Weight, RandomState, Evicted>,
+    hasher: RandomState,
     /// Those by whose numbers copies are kept; no two render alike.
     templates: RwLock<Vec<&'static Template>>,
     /// The marks of entries.
@@ -126,7 +127,7 @@ impl Near {
     /// elsewhere. All keys begin with `head`, and those of tags with `tag_head`.
     pub(crate) fn new(capacity: u64, lag: Duration, head: String, tag_head: String) -> Arc<Self> {
         let items = usize::try_from(capacity / TYPICAL).unwrap_or(usize::MAX);
-        let hasher = DefaultHashBuilder::default();
+        let hasher = RandomState::default();
         Arc::new(Self {
             kept: Kept::with(items.max(1), capacity, Weight, hasher.clone(), Evicted),
             hasher,
