@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::copy::AnyValue;
+use super::ticks::nanos;
 use super::{Filling, Near};
 use crate::place::Place;
 
@@ -78,9 +79,4 @@ impl<V> NearRule<V> {
     ) {
         near.fill(place, filling, (self.share)(value), bytes);
     }
-}
-
-#[inline]
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

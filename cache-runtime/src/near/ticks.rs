@@ -49,9 +49,7 @@ impl Counter {
     fn read(&self) -> u64 {
         match self {
             Self::Processor(counter) => counter.raw(),
-            Self::System(start) => {
-                START.saturating_add(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX))
-            }
+            Self::System(start) => START.saturating_add(nanos(start.elapsed())),
         }
     }
 }
@@ -107,8 +105,13 @@ impl Ticks {
 
     /// See [`within`](Self::within).
     pub(super) fn of(&self, time: Duration) -> u64 {
-        self.within(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+        self.within(nanos(time))
     }
+}
+
+#[inline]
+pub(super) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -74,12 +74,8 @@ pub struct Counts {
 
 /// Measures everybody in every place.
 pub async fn measure(plan: Plan, server: &RedisServer) -> Result<Vec<Hits>, Failure> {
-    origin::takes(Duration::ZERO);
-    let mut all = Vec::new();
     let redis = entrants::on_redis(server).await?;
-    for size in Size::ALL {
-        all.push(compare(plan, &redis, Place::Redis, size, server).await?);
-    }
+    let mut all = of_every_size(plan, &redis, Place::Redis, server).await?;
     let in_process = entrants::in_process(server).await?;
     all.push(compare(plan, &in_process, Place::InProcess, Size::Small, server).await?);
     Ok(all)
@@ -88,12 +84,20 @@ pub async fn measure(plan: Plan, server: &RedisServer) -> Result<Vec<Hits>, Fail
 /// The same on Redis alone, by a process that is kept on one processor with it; after
 /// [`measure`], without those who stay with its server.
 pub async fn measure_on_one(plan: Plan, server: &RedisServer) -> Result<Vec<Hits>, Failure> {
-    origin::takes(Duration::ZERO);
+    let mut redis = entrants::on_redis(server).await?;
+    redis.retain(|one| !one.is_bound);
+    of_every_size(plan, &redis, Place::RedisOnOne, server).await
+}
+
+async fn of_every_size(
+    plan: Plan,
+    entered: &[Entered],
+    place: Place,
+    server: &RedisServer,
+) -> Result<Vec<Hits>, Failure> {
     let mut all = Vec::new();
-    let mut entered = entrants::on_redis(server).await?;
-    entered.retain(|one| !one.is_bound);
     for size in Size::ALL {
-        all.push(compare(plan, &entered, Place::RedisOnOne, size, server).await?);
+        all.push(compare(plan, entered, place, size, server).await?);
     }
     Ok(all)
 }
@@ -106,6 +110,7 @@ async fn compare(
     server: &RedisServer,
 ) -> Result<Hits, Failure> {
     eprintln!("Hits {place}, {size}:");
+    origin::takes(Duration::ZERO);
     for one in entered.iter().filter(|one| !one.is_bare) {
         let warmed = one.entrant.warm(size.ids()).await;
         warmed.map_err(|failure| Failure(format!("{}: {failure}", one.name)))?;

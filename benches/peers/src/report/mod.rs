@@ -41,8 +41,9 @@ all calls in all rounds; in the process every 64th call is timed, and reading th
 it (see the first line). Commands are Redis's own count, allocations are counted by the allocator, \
 both in turns of their own. `deadpool-redis`, `cached`, `hitbox` and the others are as they are by \
 default. *On one processor* the program and a Redis of its own are kept on one together; `cached` is \
-left out, whose one connection leads to the Redis of the first comparison. *RESP by hand* writes and parses the protocol on one connection without errors, timeouts or \
-reconnecting: what is possible, not what is usable.
+left out, whose one connection leads to the Redis of the first comparison. *RESP by hand* writes \
+and parses the protocol on one connection without errors, timeouts or reconnecting: what is \
+possible, not what is usable.
 * **When it matters**: every scenario runs in processes of its own with a Redis of its own, and is \
 watched, not asserted. Calls have 30 s.
 * **Copies in the process**: the cost of tracking is measured with a server and processes of its own \
