@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::atomic::Ordering::Relaxed,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -78,9 +78,11 @@ impl<'a> Waiting<'a> {
         self.ticket.timed_by == Some(self.here)
     }
 
-    /// The reply, whenever it comes.
+    /// The reply, whenever it comes; then some of those that came with it go to their callers.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Reply> {
-        Pin::new(&mut self.ticket).poll(context)
+        let reply = ready!(Pin::new(&mut self.ticket).poll(context));
+        self.shared.answers.help();
+        Poll::Ready(reply)
     }
 
     /// The reply, if it comes by the deadline.

@@ -32,6 +32,7 @@ use super::{
         Found,
         watch::{Change, Watchers},
     },
+    answers::Answers,
     call::{Call, Waiting},
     clock::Clock,
     keeper::{Event, Keeper},
@@ -74,6 +75,8 @@ pub(super) struct Shared {
     pub(super) watchers: Arc<Watchers>,
     /// Those who read on this lane, if it is connected.
     pub(super) reads: Reads,
+    /// What has come for them.
+    pub(super) answers: Answers,
     /// How many commands have been answered.
     pub(super) answered: AtomicU64,
 }
@@ -173,6 +176,7 @@ impl Lane {
                 clock,
                 watchers: Arc::default(),
                 reads: Reads::default(),
+                answers: Answers::default(),
                 answered: AtomicU64::new(0),
             }),
         }

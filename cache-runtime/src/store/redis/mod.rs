@@ -1,5 +1,6 @@
 //! Redis: a few lanes for entries, a pool for everything else.
 
+mod answers;
 mod call;
 mod clock;
 mod exchange;

@@ -4,6 +4,7 @@
 //! along, and when that runtime ends both end together.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     future::{Future, poll_fn},
     mem,
@@ -21,6 +22,7 @@ use tokio_util::io::poll_read_buf;
 
 use super::{
     super::Found,
+    answers::Answer,
     lane::{Failure, Lost, Shared, broken, gone, late, refuses_many},
     reads::{self, Batch, Read, Reply, Turn},
     reply::{self, OutOfStep},
@@ -47,7 +49,7 @@ pub(super) struct Receiver {
     /// What has come for it.
     come: Come,
     /// What has come of its reads, and those before it.
-    answers: Vec<(Read, Reply)>,
+    answers: VecDeque<Answer>,
     alarm: Option<Pin<Box<Sleep>>>,
     /// Whoever could run has had the opportunity to join.
     turned: bool,
@@ -83,7 +85,7 @@ impl Receiver {
             incoming: BytesMut::with_capacity(BUFFER),
             batch: None,
             come: Come::default(),
-            answers: Vec::new(),
+            answers: VecDeque::new(),
             alarm: None,
             turned: false,
             end: None,
@@ -123,10 +125,8 @@ impl Receiver {
     /// Hands out what has come.
     fn deliver(&mut self) -> Result<(), Failure> {
         let taken = self.take_parts();
-        // Not while there is more to hand out: whoever runs next would join a small batch.
-        for (read, reply) in self.answers.drain(..) {
-            read.answer(reply);
-        }
+        // Not before all of it is known: whoever runs next would join a small batch.
+        self.shared.answers.hand_out(&mut self.answers);
         taken.map_err(|OutOfStep| {
             // Those whose reply it might be get no other.
             let garbled = Failure::from(reply::out_of_step());
@@ -154,7 +154,7 @@ impl Receiver {
             match self.come.take(part, batch)? {
                 Taken::Part => {}
                 Taken::Whole(read, reply) => {
-                    self.answers.push((read, reply));
+                    self.answers.push_back((read, reply));
                 }
                 Taken::Refusal(error) => {
                     let again = refuses_many(&error);
