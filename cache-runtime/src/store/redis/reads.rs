@@ -53,6 +53,10 @@ const ENOUGH: usize = 24;
 /// turns at waiting for each other, and waking a processor that waits may take longer than all of the work.
 const FEW: usize = 32;
 
+/// More callers than this are not told apart: when they are gone, those that are left are soon few.
+/// As many as are few would be too little, since of many all may have just got their replies.
+const MANY: usize = 4 * FEW;
+
 /// Of few callers, a batch of so many keys is written by whoever completes it, also with others under
 /// way. As above, 16 callers made 1.16 of the calls instead of 0.73, and on whichever processors 1.1
 /// instead of 0.9; where all share one processor 1.4 instead of 1.6, since they have more batches to
@@ -108,8 +112,7 @@ struct Link {
     receiver: Option<Waker>,
     /// When the receiver will look for reads whose time is over.
     alarm: Option<Instant>,
-    /// About how many callers there are, up to more than a few: as many as have waited at a time
-    /// lately.
+    /// About how many callers there are, up to [`MANY`]: as many as have waited at a time lately.
     crowd: usize,
     /// The server refuses `MGET`.
     apart: bool,
@@ -442,7 +445,7 @@ impl Reads {
         let batch = desk.sent.pop_front()?;
         if let Some(link) = desk.link(number) {
             let lately = link.crowd - link.crowd.div_ceil(8);
-            link.crowd = lately.max(waiting).min(FEW + 1);
+            link.crowd = lately.max(waiting).min(MANY);
         }
         Some(batch)
     }
