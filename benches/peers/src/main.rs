@@ -29,9 +29,10 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use cache_benches::RedisServer;
+use hits::Place;
 use options::{Options, Part};
 use origin::Failure;
-use processor::OnOne;
+use processor::Kept;
 use tokio::runtime::{Builder, Runtime};
 
 fn main() -> ExitCode {
@@ -54,13 +55,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let mut sections = Vec::new();
     if options.includes(Part::Hits) {
-        let server = RedisServer::start()?;
-        let hits = runtime()?.block_on(hits::measure(options.hits(), &server))?;
-        sections.extend(hits::sections(&hits));
-        let _on_one = OnOne::new()?;
-        let server = RedisServer::start()?;
-        let hits = runtime()?.block_on(hits::measure_on_one(options.hits(), &server))?;
-        sections.extend(hits::sections(&hits));
+        sections.extend(hits::sections(&measure_hits(options.hits())?));
     }
     if options.includes(Part::Behaviour) {
         let seen = runtime()?.block_on(behaviour::observe(options.behaviour()))?;
@@ -79,6 +74,27 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     }
     report::publish(&sections, options.quick, &options.out())?;
     Ok(())
+}
+
+fn measure_hits(plan: hits::Plan) -> Result<Vec<hits::Hits>, Box<dyn Error>> {
+    let mut all = {
+        let server = RedisServer::start()?;
+        runtime()?.block_on(hits::measure(plan, &server))?
+    };
+    all.extend({
+        let server = {
+            let _kept = Kept::on_last()?;
+            RedisServer::start()?
+        };
+        let _kept = Kept::on_first()?;
+        runtime()?.block_on(hits::measure_kept(plan, Place::RedisApart, &server))?
+    });
+    all.extend({
+        let _kept = Kept::on_last()?;
+        let server = RedisServer::start()?;
+        runtime()?.block_on(hits::measure_kept(plan, Place::RedisOnOne, &server))?
+    });
+    Ok(all)
 }
 
 fn work(arguments: &[String]) -> Result<(), Box<dyn Error>> {

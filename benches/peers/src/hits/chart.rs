@@ -13,6 +13,16 @@ pub fn charts(hits: &Hits) -> Vec<Chart> {
     let (ratios_name, latencies_name, what) = match (hits.place, hits.size) {
         (Place::Redis, Size::Small) => ("hits-256", "latency-256", "Hits on Redis, 256 B"),
         (Place::Redis, Size::Large) => ("hits-4096", "latency-4096", "Hits on Redis, 4 KiB"),
+        (Place::RedisApart, Size::Small) => (
+            "hits-256-apart",
+            "latency-256-apart",
+            "Hits on Redis, 256 B, on a processor each",
+        ),
+        (Place::RedisApart, Size::Large) => (
+            "hits-4096-apart",
+            "latency-4096-apart",
+            "Hits on Redis, 4 KiB, on a processor each",
+        ),
         (Place::RedisOnOne, Size::Small) => (
             "hits-256-one",
             "latency-256-one",

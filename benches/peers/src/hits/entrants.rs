@@ -24,6 +24,8 @@ use crate::origin::Failure;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     Redis,
+    /// Where it has a processor of its own, and those who ask another.
+    RedisApart,
     /// Where it shares a processor with those who ask.
     RedisOnOne,
     InProcess,
@@ -33,7 +35,7 @@ impl Place {
     /// See [`Turn::stride`](super::turn::Turn::stride).
     pub fn stride(self) -> u32 {
         match self {
-            Self::Redis | Self::RedisOnOne => 1,
+            Self::Redis | Self::RedisApart | Self::RedisOnOne => 1,
             Self::InProcess => 64,
         }
     }
@@ -43,6 +45,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Redis => "on Redis",
+            Self::RedisApart => "on Redis, on a processor each",
             Self::RedisOnOne => "on Redis, on one processor",
             Self::InProcess => "in process",
         })

@@ -1,8 +1,9 @@
 //! What a hit costs: calls per second, latency, commands and allocations.
 //!
 //! Absolute numbers differ from machine to machine and from minute to minute, so all contenders
-//! take turns in one process, in an order that rotates, and a round's rates are compared with the
-//! baseline's in the same round.
+//! take turns in one process, in an order drawn for each round, and a round's rates are compared with the
+//! baseline's in the same round. (One that only rotates has each follow the same one, and how fast a
+//! turn begins depends on what ran before it.)
 
 mod chart;
 mod entrants;
@@ -14,12 +15,14 @@ use std::time::Duration;
 use cache_benches::RedisServer;
 use hdrhistogram::Histogram;
 
+use crate::ids::Ids;
 use crate::info::Info;
 use crate::origin::{self, Failure};
 use crate::page::Size;
-use entrants::{Entered, Place};
+use entrants::Entered;
 use turn::{Taken, Turn};
 
+pub use entrants::Place;
 pub use report::sections;
 
 /// Numbers of callers at a time.
@@ -38,6 +41,22 @@ pub struct Plan {
     pub rounds: usize,
     /// How long a turn is.
     pub length: Duration,
+}
+
+/// With one caller each turn is divided into so many: it does nothing but wait for a processor to
+/// wake, and how long that takes may be another in each turn but stays the same within one.
+const PARTS_FOR_ONE: usize = 4;
+
+impl Plan {
+    fn with(self, callers: usize) -> Self {
+        match callers {
+            1 => Self {
+                rounds: self.rounds * PARTS_FOR_ONE,
+                length: self.length / PARTS_FOR_ONE as u32,
+            },
+            _ => self,
+        }
+    }
 }
 
 /// What was measured in one place for pages of one size.
@@ -81,12 +100,16 @@ pub async fn measure(plan: Plan, server: &RedisServer) -> Result<Vec<Hits>, Fail
     Ok(all)
 }
 
-/// The same on Redis alone, by a process that is kept on one processor with it; after
+/// The same on Redis alone, where it and this process are kept on their processors; after
 /// [`measure`], without those who stay with its server.
-pub async fn measure_on_one(plan: Plan, server: &RedisServer) -> Result<Vec<Hits>, Failure> {
+pub async fn measure_kept(
+    plan: Plan,
+    place: Place,
+    server: &RedisServer,
+) -> Result<Vec<Hits>, Failure> {
     let mut redis = entrants::on_redis(server).await?;
     redis.retain(|one| !one.is_bound);
-    of_every_size(plan, &redis, Place::RedisOnOne, server).await
+    of_every_size(plan, &redis, place, server).await
 }
 
 async fn of_every_size(
@@ -118,6 +141,7 @@ async fn compare(
     let mut rows: Vec<_> = entered.iter().map(Row::new).collect();
     for callers in CALLERS {
         eprintln!("  {callers} callers");
+        let plan = plan.with(callers);
         let turn = Turn {
             callers,
             ids: size.ids(),
@@ -142,9 +166,11 @@ async fn rounds(plan: Plan, entered: &[Entered], turn: &Turn) -> Result<Vec<Cell
     for _ in entered {
         cells.push(Cell::new()?);
     }
+    let lots = 0..1 << 32;
+    let mut drawn = Ids::new(&lots, 0);
     for round in 0..=plan.rounds {
         let mut order: Vec<_> = entered.iter().zip(&mut cells).collect();
-        order.rotate_left(round % entered.len().max(1));
+        order.sort_by_cached_key(|_| drawn.next());
         for (one, cell) in order {
             let taken = one.entrant.turn(turn.clone()).await;
             let taken = taken.map_err(|failure| Failure(format!("{}: {failure}", one.name)))?;
@@ -168,7 +194,9 @@ async fn count(
     info.reset().await?;
     let allocations = one.entrant.allocations(turn.clone(), calls).await?;
     let commands = match place {
-        Place::Redis | Place::RedisOnOne => Some(info.commands().await? / calls as f64),
+        Place::Redis | Place::RedisApart | Place::RedisOnOne => {
+            Some(info.commands().await? / calls as f64)
+        }
         Place::InProcess => None,
     };
     Ok(Counts {

@@ -4,6 +4,10 @@ use super::chart;
 use super::{CALLERS, COUNTED, Cell, Hits, Place, Row};
 use crate::report::{Section, Table, count, median, nanoseconds};
 
+const APART: &str = "\
+The callers are kept on one processor and the server on another, as if each had a machine of its \
+own. Where neither is, the system moves them about, and how fast a turn is depends on where they are.";
+
 const ON_ONE: &str = "\
 With few callers, the callers and the server mostly wait for each other, and on two processors each \
 of them then goes to sleep and has to be woken: in a virtual machine that can take longer than the \
@@ -15,12 +19,15 @@ pub fn sections(all: &[Hits]) -> Vec<Section> {
 }
 
 fn section(hits: &Hits) -> Section {
+    let on_redis = |where_| format!("Hits on Redis, values of {}{where_}", hits.size);
     let title = match hits.place {
-        Place::Redis => format!("Hits on Redis, values of {}", hits.size),
-        Place::RedisOnOne => format!("Hits on Redis, values of {}, on one processor", hits.size),
+        Place::Redis => on_redis(""),
+        Place::RedisApart => on_redis(", on a processor each"),
+        Place::RedisOnOne => on_redis(", on one processor"),
         Place::InProcess => "Hits in the process".to_owned(),
     };
     let text = match hits.place {
+        Place::RedisApart => APART,
         Place::RedisOnOne => ON_ONE,
         Place::Redis | Place::InProcess => "",
     };

@@ -34,14 +34,16 @@ const METHOD: &str = "\
 ## How it was measured
 
 * **Hits**: all contenders take turns in one process, on a runtime of two threads, in an order that \
-rotates from round to round. A ratio is the median over the rounds of a contender's rate divided by \
-the baseline's in the same round. Each caller asks for one of 1,000 pages at random; all of them are \
+is drawn for each round. A ratio is the median over the rounds of a contender's rate divided by \
+the baseline's in the same round; with one caller there are four times as many rounds of a quarter of \
+the length. Each caller asks for one of 1,000 pages at random; all of them are \
 cached before, checked to be right, and none is loaded while it is measured. Latencies are those of \
 all calls in all rounds; in the process every 64th call is timed, and reading the clock is part of \
 it (see the first line). Commands are Redis's own count, allocations are counted by the allocator, \
 both in turns of their own. `deadpool-redis`, `cached`, `hitbox` and the others are as they are by \
-default. *On one processor* the program and a Redis of its own are kept on one together; `cached` is \
-left out, whose one connection leads to the Redis of the first comparison. *RESP by hand* writes \
+default. *On a processor each* a Redis of its own is kept on one and the program on another, *on one \
+processor* both together; `cached` is left out there, whose one connection leads to the Redis of the \
+first comparison. *RESP by hand* writes \
 and parses the protocol on one connection without errors, timeouts or reconnecting: what is \
 possible, not what is usable.
 * **When it matters**: every scenario runs in processes of its own with a Redis of its own, and is \
