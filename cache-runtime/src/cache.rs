@@ -16,6 +16,7 @@ use crate::flow::{Budget, Engine};
 use crate::key::{Key, KeyBuilder, KeyError};
 use crate::near::{Near, NearHandle};
 use crate::observe::Stats;
+use crate::place::Tags;
 use crate::policy::Policy;
 use crate::rules::{CacheValue, Rules, Stale, decode_any};
 use crate::spot::Spot;
@@ -151,7 +152,7 @@ impl Cache {
             at: Spot::new(
                 Ok(key),
                 type_identity::<V, MessagePack>(),
-                Ok(Arc::default()),
+                Ok(Tags::default()),
             ),
             ttl: None,
             judge: Rules::<V>::fixed(ENTRY_TTL).into_judge::<MessagePack>(),

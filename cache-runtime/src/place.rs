@@ -1,5 +1,6 @@
 //! [`Place`]: where the value of a call is kept, and what makes it outdated.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
@@ -16,7 +17,27 @@ pub(crate) struct Place {
     pub(crate) identity: TypeIdentity,
     /// The keys of the generations of its tags. Two functions that share entries share them only if
     /// they name the same tags in the same order.
-    pub(crate) tags: Arc<[Key]>,
+    pub(crate) tags: Tags,
+}
+
+/// Keys of the generations of tags. No tags are nobody's, while empty `Arc`s are all the same one,
+/// whose count every processor would want at each call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tags(Option<Arc<[Key]>>);
+
+impl Deref for Tags {
+    type Target = [Key];
+
+    fn deref(&self) -> &[Key] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl FromIterator<Key> for Tags {
+    fn from_iter<I: IntoIterator<Item = Key>>(tags: I) -> Self {
+        let tags: Arc<[Key]> = tags.into_iter().collect();
+        Self((!tags.is_empty()).then_some(tags))
+    }
 }
 
 /// Shows that nothing was invalidated since a load began: neither the entry, which would have

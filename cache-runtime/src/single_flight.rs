@@ -318,7 +318,7 @@ impl Lead {
     /// when its value will be current.
     pub(crate) fn start(&self, mark: Option<Mark>) -> Since {
         let mut state = self.flight.state.lock();
-        let now = Moment::now();
+        let now = Moment::next();
         state.started = Some(now);
         state.mark = mark;
         Since::Loaded(now)
@@ -525,9 +525,9 @@ mod tests {
         };
         let leader = lead(flights.join(&place, &caller()));
         let waiter = wait(flights.join(&place, &knows));
-        let stored = Since::Stored(Moment::now());
+        let stored = Since::Stored(Moment::next());
         assert!(!waiter.may_share(stored, &knows));
-        assert!(waiter.may_share(Since::Loaded(Moment::now()), &knows));
+        assert!(waiter.may_share(Since::Loaded(Moment::next()), &knows));
         leader.land(value("old", stored));
         lead(flights.join(&place, &knows));
     }
@@ -605,7 +605,7 @@ mod tests {
                 false => flights.fence(&place.key),
             }
             lead(flights.join(&place, &trusting));
-            leader.land(value("old", Since::Stored(Moment::now())));
+            leader.land(value("old", Since::Stored(Moment::next())));
             assert!(matches!(waiter.landed().await, Landing::Value { .. }));
         }
     }

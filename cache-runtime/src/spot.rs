@@ -1,11 +1,9 @@
 //! [`Spot`]: the place of an entry, whether or not anything can be stored there.
 
-use std::sync::Arc;
-
 use crate::codec::{CodecError, TypeIdentity};
 use crate::error::CacheError;
 use crate::key::{Key, KeyError};
-use crate::place::Place;
+use crate::place::{Place, Tags};
 
 /// The place of an entry, whether or not anything can be stored there: others may have stored
 /// something under its key, so that it is deleted in any case.
@@ -21,12 +19,12 @@ impl Spot {
     pub(crate) fn new(
         key: Result<Key, KeyError>,
         identity: Result<TypeIdentity, CodecError>,
-        tags: Result<Arc<[Key]>, KeyError>,
+        tags: Result<Tags, KeyError>,
     ) -> Self {
         let mut unfit = None;
         let tags = tags.unwrap_or_else(|error| {
             unfit = Some(error.into());
-            Arc::default()
+            Tags::default()
         });
         let identity = identity.unwrap_or_else(|error| {
             unfit = Some(error.into());

@@ -3,15 +3,26 @@
 
 pub(crate) use std::hash::RandomState as HashState;
 pub(crate) use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 pub(crate) use parking_lot::Mutex;
 
-/// A point in time; what is read later is never smaller, in whichever thread.
+/// A point in the order in which this process loads, which is all that decides who may share a load.
+///
+/// Counted, and not read off a clock: that takes longer, at every hit, and two readings may be equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(std::time::Instant);
+pub(crate) struct Moment(u64);
+
+static MOMENTS: AtomicU64 = AtomicU64::new(0);
 
 impl Moment {
+    /// Not before any that was [made](Self::next) earlier, in whichever thread.
     pub(crate) fn now() -> Self {
-        Self(std::time::Instant::now())
+        Self(MOMENTS.load(SeqCst))
+    }
+
+    /// After all that were made or read earlier, in whichever thread.
+    pub(crate) fn next() -> Self {
+        Self(MOMENTS.fetch_add(1, SeqCst) + 1)
     }
 }

@@ -145,7 +145,7 @@ impl Flow {
                 has_old: self.old.is_some() || self.detached,
             };
             let _step = self.step().await;
-            let since = Since::Stored(Moment::now());
+            let since = Since::Stored(Moment::next());
             self.asked = true;
             self.stage = Stage::Load;
             let turn = self.turn.take();

@@ -114,7 +114,7 @@ impl Flow {
             self.stage = Stage::Acquire { force: false };
             let mut switched = false;
             for attempt in 0.. {
-                let since = Since::Stored(Moment::now());
+                let since = Since::Stored(Moment::next());
                 let read = {
                     let look_up = engine.store.look_up_watched(&place.key, &place.tags);
                     timeout(policy.timeout, look_up).await

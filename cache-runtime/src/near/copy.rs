@@ -7,6 +7,7 @@ use quick_cache::{Lifecycle, Weighter};
 
 use super::name::Name;
 use crate::key::Key;
+use crate::place::Tags;
 
 /// A value of whatever type.
 pub(super) type AnyValue = Arc<dyn Any + Send + Sync>;
@@ -27,7 +28,7 @@ pub(super) struct Copy {
 /// The tags of a copy.
 #[derive(Debug)]
 pub(super) struct Tagged {
-    pub(super) tags: Arc<[Key]>,
+    pub(super) tags: Tags,
     /// Their marks.
     pub(super) marks: Box<[u64]>,
 }

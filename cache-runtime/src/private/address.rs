@@ -12,6 +12,7 @@ use crate::codec::Codec;
 use crate::flow::{Engine, Nearby};
 use crate::key::{Draft, Field, Key, KeyBuilder, KeyError};
 use crate::near::{Named, NearRule, NearValue, Numbered, Text};
+use crate::place::Tags;
 use crate::rules::{CacheValue, Rules, Ttl};
 use crate::site::Site;
 use crate::spot::Spot;
@@ -248,7 +249,7 @@ impl Addressed {
         });
         let key = key.map(|draft| draft.to_key());
         let tags = match self.tags.is_empty() {
-            true => Ok(Arc::default()),
+            true => Ok(Tags::default()),
             false => self.tags.drain(..).collect(),
         };
         Spot::new(key, self.site.identity::<V, C>(), tags)

@@ -161,7 +161,7 @@ impl Room {
     }
 
     fn load_unless_stored(&self, lead: &Lead) -> u64 {
-        let since = Since::Stored(Moment::now());
+        let since = Since::Stored(Moment::next());
         let stored = *self.stored.lock();
         if let Some(version) = stored {
             land(lead, version, since);

@@ -123,7 +123,7 @@ impl Process {
                 },
                 Stage::Unleased => Stage::Load(self.flights.alone(&place()), None, met),
                 Stage::Acquire { lead, force } => {
-                    let since = Moment::now();
+                    let since = Moment::next();
                     let request = self.request(since, seen.stamp, force);
                     match self.world.store.acquire(&request) {
                         Acquired::Granted(grant) => Stage::Load(lead, Some(grant.token), met),
@@ -142,7 +142,7 @@ impl Process {
                 }
                 // The wait is over after one look: later looks are the same.
                 Stage::Watch(lead) => {
-                    let since = Moment::now();
+                    let since = Moment::next();
                     if let Some(payload) = seen.look(self.world.store.get()) {
                         break land(&lead, payload, Since::Stored(since));
                     }
@@ -177,7 +177,7 @@ impl Process {
             hidden: false,
         };
         if let Role::Lead(lead) = self.flights.join(&place(), &caller) {
-            let request = self.request(Moment::now(), seen.stamp, false);
+            let request = self.request(Moment::next(), seen.stamp, false);
             if let Acquired::Granted(grant) = self.world.store.acquire(&request) {
                 lead.start(Some(mark(grant.token)));
                 self.world.store.release(&grant.token, Release::Abandoned);
@@ -197,7 +197,7 @@ impl Process {
 
     /// A function that changes the origin and writes its value through.
     pub(crate) fn update(&self) {
-        let request = self.request(Moment::now(), None, true);
+        let request = self.request(Moment::next(), None, true);
         self.world.store.intend(&request);
         let version = {
             let mut origin = self.world.origin.lock();

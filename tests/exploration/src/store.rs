@@ -1,6 +1,5 @@
 //! The store of the models: one entry, on which the runtime's own functions decide.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +8,7 @@ use crate::codec::TypeIdentity;
 use crate::envelope::{self, Meta, Spans};
 use crate::key::Key;
 use crate::lease::{self, Acquire, Acquired, Effect, Release, Token};
-use crate::place::Place;
+use crate::place::{Place, Tags};
 use crate::sync::Mutex;
 
 pub(crate) const KEY: Key = Key::new("exploration:entry");
@@ -25,7 +24,7 @@ pub(crate) fn place() -> Place {
     Place {
         key: KEY,
         identity: IDENTITY,
-        tags: Arc::default(),
+        tags: Tags::default(),
     }
 }
 

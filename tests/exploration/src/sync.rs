@@ -27,21 +27,23 @@ impl<T> Mutex<T> {
 }
 
 loom::lazy_static! {
-    static ref CLOCK: AtomicU64 = AtomicU64::new(1);
+    static ref MOMENTS: AtomicU64 = AtomicU64::new(0);
 }
 
-/// A point in time; what is read later is larger, in whichever thread. No two are equal: this takes
-/// for granted that the clock of a machine ticks between the start of a load and that of a call which
-/// relies on what was acknowledged in between.
+/// A point in the order in which loads and look-ups begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
 impl Moment {
     pub(crate) fn now() -> Self {
-        Self(CLOCK.fetch_add(1, SeqCst))
+        Self(MOMENTS.load(SeqCst))
     }
 
-    /// A number that no other moment has.
+    pub(crate) fn next() -> Self {
+        Self(MOMENTS.fetch_add(1, SeqCst) + 1)
+    }
+
+    /// A number that no other moment has, of those that were made.
     pub(crate) fn number(self) -> u64 {
         self.0
     }
