@@ -30,8 +30,9 @@ use crate::rules::{Encoded, Verdict};
 use crate::single_flight::Flights;
 use crate::store::{Found, Store};
 
-/// What all calls of one cache share.
+/// What all calls of one cache share: not on the cache line on which they are counted.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Engine {
     pub(crate) store: Store,
     pub(crate) namespace: String,

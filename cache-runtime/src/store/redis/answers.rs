@@ -26,8 +26,9 @@ const HELP: usize = 2;
 /// A read, and what it comes to.
 pub(super) type Answer = (Read, Reply);
 
-/// Replies to be handed out.
+/// Replies to be handed out; on cache lines of their own, as [`Reads`](super::reads::Reads).
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(super) struct Answers {
     /// How many there are, so that nobody takes the lock for nothing.
     left: AtomicUsize,

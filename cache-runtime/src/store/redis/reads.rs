@@ -72,8 +72,10 @@ const OVERDUE: Duration = Duration::from_millis(1);
 /// [few](FEW) callers may be under way. With 64 and 256 callers three, four and eight were the same.
 const MOST_UNDER_WAY: usize = 8;
 
-/// The reads of one lane.
+/// The reads of one lane. Every call writes here, so what others only read does not share a cache
+/// line with it.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(super) struct Reads {
     desk: Mutex<Desk>,
 }
