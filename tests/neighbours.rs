@@ -6,6 +6,7 @@
 )]
 
 use std::future::{Future, pending, poll_fn};
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
@@ -159,18 +160,14 @@ fn a_busy_worker_keeps_nobody_elses_call() {
         // So that the others read together.
         let alone = tokio::spawn({
             let store = store.clone();
-            async move {
-                store
-                    .look_up_by(&key("a"), &[], Instant::now() + MINUTE)
-                    .await
-            }
+            async move { store.look_up_within(&key("a"), &[], lasting(MINUTE)).await }
         });
         sleep(Duration::from_millis(50)).await;
         let opener = tokio::spawn({
             let store = store.clone();
             async move {
                 let key = key("b");
-                let read = store.look_up_by(&key, &[], Instant::now() + MINUTE);
+                let read = store.look_up_within(&key, &[], lasting(MINUTE));
                 let mut read = Box::pin(read);
                 poll_fn(|context| {
                     let polled = read.as_mut().poll(context).is_pending();
@@ -183,8 +180,11 @@ fn a_busy_worker_keeps_nobody_elses_call() {
         sleep(Duration::from_millis(50)).await;
         let start = Instant::now();
         let budget = Duration::from_millis(100);
-        let neighbour =
-            tokio::spawn(async move { store.look_up_by(&key("c"), &[], start + budget).await });
+        let neighbour = tokio::spawn(async move {
+            store
+                .look_up_within(&key("c"), &[], start..start + budget)
+                .await
+        });
         let answer = neighbour.await.expect("a call");
         let late = start.elapsed();
         assert!(answer.is_err(), "the server hangs");
@@ -194,6 +194,12 @@ fn a_busy_worker_keeps_nobody_elses_call() {
         late
     });
     assert!(late < BUSY / 2, "{late:?} with a budget of 100 ms");
+}
+
+/// A time that begins now.
+fn lasting(limit: Duration) -> Range<Instant> {
+    let now = Instant::now();
+    now..now + limit
 }
 
 /// The same if the worker is kept busy by another task, after the one that gathers the reads has had
@@ -209,10 +215,7 @@ fn a_worker_that_becomes_busy_keeps_nobody_elses_call() {
         server.pause();
         let read = |text: &'static str, budget: Duration| {
             let store = store.clone();
-            Box::pin(async move {
-                let deadline = Instant::now() + budget;
-                store.look_up_by(&key(text), &[], deadline).await
-            })
+            Box::pin(async move { store.look_up_within(&key(text), &[], lasting(budget)).await })
         };
         let alone = tokio::spawn(read("a", MINUTE));
         sleep(Duration::from_millis(50)).await;
@@ -266,10 +269,9 @@ fn a_waker_may_own_another_read() {
             server.pause();
             let read = |text: &'static str| {
                 let store = store.clone();
-                Box::pin(async move {
-                    let deadline = Instant::now() + MINUTE;
-                    store.look_up_by(&key(text), &[], deadline).await
-                })
+                Box::pin(
+                    async move { store.look_up_within(&key(text), &[], lasting(MINUTE)).await },
+                )
             };
             let noop = Waker::noop();
             let mut alone = read("a");
@@ -423,11 +425,7 @@ async fn who_leaves_after_the_reply_blames_nobody() {
     server.pause();
     let read = |text: &'static str| -> Pin<Box<dyn Future<Output = Read> + Send>> {
         let store = store.clone();
-        Box::pin(async move {
-            store
-                .look_up_by(&key(text), &[], Instant::now() + MINUTE)
-                .await
-        })
+        Box::pin(async move { store.look_up_within(&key(text), &[], lasting(MINUTE)).await })
     };
     let mut reads = ["a", "b", "c", "d"].map(read);
     for read in &mut reads {

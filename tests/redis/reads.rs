@@ -537,7 +537,7 @@ mod failing {
                 } else {
                     PATIENCE
                 };
-                tokio::spawn(async move { store.look_up_by(&key, &[], now + limit).await })
+                tokio::spawn(async move { store.look_up_within(&key, &[], now..now + limit).await })
             })
             .collect();
         let (mut short, mut long) = (Vec::new(), Vec::new());
@@ -561,11 +561,13 @@ mod failing {
         let store = store_with_lanes(&server.url(), 1);
         store.ping().await.unwrap();
         server.pause();
-        let deadline = Instant::now() + BUDGET;
+        let now = Instant::now();
         let reads: Vec<_> = (0..20)
             .map(|n| {
                 let store = store.clone();
-                tokio::spawn(async move { store.look_up_by(&key(n), &[], deadline).await })
+                tokio::spawn(
+                    async move { store.look_up_within(&key(n), &[], now..now + BUDGET).await },
+                )
             })
             .collect();
         for read in reads {
@@ -623,11 +625,15 @@ mod runtimes {
             .block_on(store.put(&key("a"), value(), MINUTE))
             .unwrap();
         driven.block_on(async {
-            let deadline = Instant::now() + BUDGET;
+            let now = Instant::now();
             let reads: Vec<_> = (0..10)
                 .map(|_| {
                     let store = store.clone();
-                    tokio::spawn(async move { store.look_up_by(&key("a"), &[], deadline).await })
+                    tokio::spawn(async move {
+                        store
+                            .look_up_within(&key("a"), &[], now..now + BUDGET)
+                            .await
+                    })
                 })
                 .collect();
             for read in reads {

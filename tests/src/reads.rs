@@ -1,5 +1,7 @@
 //! Reading without a deadline, and without tags.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use cache_runtime::StoreError;
 use cache_runtime::test_util::{Change, Found, Key, RedisStore, Store};
@@ -41,7 +43,7 @@ pub trait Reads: Sync {
 
 impl Reads for Store {
     async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, StoreError> {
-        self.look_up_by(key, tags, Instant::now() + PATIENCE).await
+        self.look_up_within(key, tags, patient()).await
     }
 
     async fn found_watched(&self, key: &Key) -> Result<(Found, Change), StoreError> {
@@ -51,10 +53,15 @@ impl Reads for Store {
 
 impl Reads for RedisStore {
     async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, StoreError> {
-        self.look_up_by(key, tags, Instant::now() + PATIENCE).await
+        self.look_up_within(key, tags, patient()).await
     }
 
     async fn found_watched(&self, key: &Key) -> Result<(Found, Change), StoreError> {
         self.look_up_watched(key, &[]).await
     }
+}
+
+fn patient() -> Range<Instant> {
+    let now = Instant::now();
+    now..now + PATIENCE
 }

@@ -1,10 +1,12 @@
 //! One deadline for all cache operations of one call.
 
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
+use std::ops::Range;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::Either;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
@@ -46,19 +48,26 @@ impl Budget {
     ///
     /// What [`spend`](Self::spend) does of any operation, but the store keeps the time: reads that
     /// are sent together share a timer. What it took is taken off by [`settle`](Self::settle).
-    pub(crate) async fn look_up(
+    pub(crate) fn look_up<'a>(
         &mut self,
-        store: &Store,
-        place: &Place,
-    ) -> Result<Found, StoreError> {
+        store: &'a Store,
+        place: &'a Place,
+    ) -> impl Future<Output = Result<Found, StoreError>> + Send + use<'a> {
+        match self.begin() {
+            Ok(time) => Either::Left(store.look_up_within(&place.key, &place.tags, time)),
+            Err(error) => Either::Right(ready(Err(error))),
+        }
+    }
+
+    /// The time for an operation that begins now.
+    fn begin(&mut self) -> Result<Range<Instant>, StoreError> {
         if self.left.is_zero() {
             return Err(spent());
         }
         self.settle();
         let start = Instant::now();
         self.unsettled = Some(start);
-        let deadline = start + self.left;
-        store.look_up_by(&place.key, &place.tags, deadline).await
+        Ok(start..start + self.left)
     }
 
     /// Runs a cache operation for as long as the budget lasts. Cancel safe if `operation` is.

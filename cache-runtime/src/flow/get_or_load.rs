@@ -142,6 +142,7 @@ pub(super) enum Stage {
 }
 
 impl Flow {
+    #[inline(always)]
     pub(crate) fn new(call: Arc<Call>) -> Self {
         Self {
             control: Control::take(),
@@ -168,6 +169,11 @@ impl Flow {
             turn: None,
             call,
         }
+    }
+
+    /// Made where it stays: moving all of it would take longer than writing what is there.
+    pub(crate) fn boxed(call: Arc<Call>) -> Box<Self> {
+        Box::write(Box::new_uninit(), Self::new(call))
     }
 
     /// As one of several calls that are made together.

@@ -98,7 +98,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         origin: F,
     ) -> impl Future<Output = S::Out> {
         let steps = self.steps();
-        let flow = Box::new(Flow::new(self.call(false)));
+        let flow = Flow::boxed(self.call(false));
         Drive::new(flow, steps, Here { body: origin })
     }
 
@@ -114,7 +114,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
             detach: Typed::<S, C>::detach,
             ..self.steps()
         };
-        let flow = Box::new(Flow::new(self.call(true)));
+        let flow = Flow::boxed(self.call(true));
         Drive::new(flow, steps, Anywhere { load, body: None })
     }
 

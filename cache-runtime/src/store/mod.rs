@@ -8,9 +8,12 @@ mod memory;
 mod redis;
 mod watch;
 
+use std::future::ready;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::Either;
 use tokio::time::Instant;
 
 pub(crate) use self::redis::{Told, Tracking};
@@ -63,23 +66,18 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the store fails, or does not answer by the deadline; an absent or expired
-    /// entry is `None`.
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "an `async fn` keeps room for each argument twice"
-    )]
-    pub fn look_up_by(
-        &self,
-        key: &Key,
-        tags: &[Key],
-        deadline: Instant,
-    ) -> impl Future<Output = Result<Found, StoreError>> + Send {
-        async move {
-            match self {
-                Self::Memory(store) => Ok(store.look_up(key, tags)),
-                Self::Redis(store) => store.look_up_by(key, tags, deadline).await,
-            }
+    /// [`StoreError`] if the store fails, or does not answer by the end of the time, which begins
+    /// now; an absent or expired entry is `None`.
+    pub fn look_up_within<'a>(
+        &'a self,
+        key: &'a Key,
+        tags: &'a [Key],
+        time: Range<Instant>,
+    ) -> impl Future<Output = Result<Found, StoreError>> + Send + use<'a> {
+        // Every call carries this future, and an `async fn` keeps room for each argument twice.
+        match self {
+            Self::Redis(store) => Either::Left(store.look_up_within(key, tags, time)),
+            Self::Memory(store) => Either::Right(ready(Ok(store.look_up(key, tags)))),
         }
     }
 
@@ -267,7 +265,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As for [`look_up_by`](Self::look_up_by).
+    /// As for [`look_up_within`](Self::look_up_within).
     pub async fn look_up_watched(
         &self,
         key: &Key,

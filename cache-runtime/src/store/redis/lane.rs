@@ -11,6 +11,7 @@
 use std::{
     future::poll_fn,
     io,
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -238,12 +239,12 @@ impl Lane {
         &self,
         key: &Key,
         tags: &[Key],
-        deadline: Instant,
+        time: &Range<Instant>,
         context: &mut Context<'_>,
     ) -> Result<Option<Waiting<'_>>, Failure> {
         self.admit()?;
         let here = runtime()?.id();
-        let ticket = self.shared.join(key, tags, deadline, context);
+        let ticket = self.shared.join(key, tags, time, context);
         Ok(ticket.map(|ticket| Waiting::new(&self.shared, ticket, here)))
     }
 
@@ -263,7 +264,8 @@ impl Lane {
             call.finish();
             let number = wire?.number;
             let begun = poll_fn(|context| {
-                let begun = self.begin(key, tags, deadline, context);
+                let time = Instant::now()..deadline;
+                let begun = self.begin(key, tags, &time, context);
                 Poll::Ready(begun)
             });
             match begun.await? {
@@ -456,10 +458,10 @@ impl Shared {
         &self,
         key: &Key,
         tags: &[Key],
-        deadline: Instant,
+        time: &Range<Instant>,
         context: &mut Context<'_>,
     ) -> Option<Ticket> {
-        let (ticket, held) = self.reads.join(key, tags, deadline)?;
+        let (ticket, held) = self.reads.join(key, tags, time)?;
         if let Some(mut held) = held {
             // Nobody is beside this one. What is left, if anything, the sender writes.
             let _ = held.write(context);
@@ -471,7 +473,8 @@ impl Shared {
     pub(super) async fn answers_reads(&self, deadline: Instant) -> bool {
         // Of no namespace.
         let key = Key::raw("", "");
-        let join = poll_fn(|context| Poll::Ready(self.join(&key, &[], deadline, context)));
+        let time = Instant::now()..deadline;
+        let join = poll_fn(|context| Poll::Ready(self.join(&key, &[], &time, context)));
         let Some(ticket) = join.await else {
             return false;
         };

@@ -11,6 +11,7 @@
 
 use std::{
     mem,
+    ops::Range,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -31,7 +32,7 @@ pub(super) struct LookUp<'a> {
     lane: &'a Lane,
     key: &'a Key,
     tags: &'a [Key],
-    deadline: Instant,
+    time: Range<Instant>,
     again: bool,
     state: State<'a>,
 }
@@ -43,12 +44,12 @@ enum State<'a> {
 }
 
 impl<'a> LookUp<'a> {
-    pub(super) fn new(lane: &'a Lane, key: &'a Key, tags: &'a [Key], deadline: Instant) -> Self {
+    pub(super) fn new(lane: &'a Lane, key: &'a Key, tags: &'a [Key], time: Range<Instant>) -> Self {
         Self {
             lane,
             key,
             tags,
-            deadline,
+            time,
             again: true,
             state: State::Begin,
         }
@@ -61,15 +62,11 @@ impl Future for LookUp<'_> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let Self {
-            lane,
-            key,
-            tags,
-            deadline,
-            ..
+            lane, key, tags, ..
         } = *this;
         loop {
             let reply = match &mut this.state {
-                State::Begin => match lane.begin(key, tags, deadline, context) {
+                State::Begin => match lane.begin(key, tags, &this.time, context) {
                     Ok(Some(waiting)) => {
                         this.state = match waiting.is_timed() {
                             true => State::Wait(waiting),
@@ -78,7 +75,7 @@ impl Future for LookUp<'_> {
                         continue;
                     }
                     Ok(None) => {
-                        this.state = State::LongWay(lane.begin_connected(key, tags, deadline));
+                        this.state = State::LongWay(lane.begin_connected(key, tags, this.time.end));
                         continue;
                     }
                     Err(failure) => Err(failure),
@@ -88,6 +85,7 @@ impl Future for LookUp<'_> {
             };
             match reply {
                 Err(Failure { again: true, .. }) if mem::take(&mut this.again) => {
+                    this.time.start = Instant::now();
                     this.state = State::Begin;
                 }
                 reply => return Poll::Ready(reply.map_err(|failure| failure.error)),

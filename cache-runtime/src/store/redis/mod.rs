@@ -18,7 +18,7 @@ mod sender;
 mod socket;
 mod tracking;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use deadpool_redis::{Connection, Pool};
@@ -110,15 +110,15 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the server fails or refuses, or does not answer by the deadline or
+    /// [`StoreError`] if the server fails or refuses, or does not answer by the end of the time or
     /// within 5 s; for a `GET` also if the key holds no string.
-    pub fn look_up_by<'a>(
+    pub fn look_up_within<'a>(
         &'a self,
         key: &'a Key,
         tags: &'a [Key],
-        deadline: Instant,
+        time: Range<Instant>,
     ) -> impl Future<Output = Result<Found, StoreError>> + Send + use<'a> {
-        LookUp::new(self.lane(key), key, tags, deadline)
+        LookUp::new(self.lane(key), key, tags, time)
     }
 
     /// Reads that begin from now on leave together, when this is dropped. In between nothing must
@@ -347,7 +347,7 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Reads like [`look_up_by`](Self::look_up_by), and asks to be told when the entry changes:
+    /// Reads like [`look_up_within`](Self::look_up_within), and asks to be told when the entry changes:
     /// `CLIENT CACHING YES` and one `GET` or `MGET`, sent as one. Sent a second time if the
     /// connection broke under it.
     ///

@@ -13,6 +13,7 @@ use std::{
     collections::VecDeque,
     future::Future,
     mem,
+    ops::Range,
     pin::Pin,
     sync::{
         Arc,
@@ -255,14 +256,15 @@ impl Reads {
     /// Joins the open batch; none if there is no connection. Who has nobody beside it gets the pen,
     /// and who completes a batch that is large enough or finds one that has waited too long.
     ///
-    /// The receiver gives the read up at the deadline, or before it after [`RESPONSE_TIMEOUT`], if
+    /// The time begins now. The receiver gives the read up at its end, or before it after
+    /// [`RESPONSE_TIMEOUT`], if
     /// it looks by then anyway. It is not woken for that: a caller that keeps its worker busy might
     /// keep it from running.
     pub(super) fn join(
         &self,
         key: &Key,
         tags: &[Key],
-        deadline: Instant,
+        time: &Range<Instant>,
     ) -> Option<(Ticket, Option<Held<'_>>)> {
         let (reply, ticket) = oneshot::channel();
         let mut guard = self.desk.lock();
@@ -276,8 +278,8 @@ impl Reads {
             batch.apart = apart;
             batch.answered = desk.answered;
         }
-        let since = *batch.since.get_or_insert_with(Instant::now);
-        let deadline = deadline.min(since + RESPONSE_TIMEOUT);
+        let since = *batch.since.get_or_insert(time.start);
+        let deadline = time.end.min(since + RESPONSE_TIMEOUT);
         let once = (desk.companies > 0).then(|| desk.once.clone());
         batch.add(key, tags, reply, once.clone(), deadline);
         let link = desk.link.as_mut()?;
@@ -293,7 +295,7 @@ impl Reads {
         if desk.companies > 0 {
             return Some((ticket, None));
         }
-        if desk.is_ripe(crowd)
+        if desk.is_ripe(crowd, time.start)
             && let Some(link) = &mut desk.link
             && let Some(mut pen) = link.pen.take_if(|pen| pen.is_idle())
         {
@@ -587,7 +589,7 @@ impl Desk {
     }
 
     /// Whether the open batch is to be written by who has just joined it, if nobody writes.
-    fn is_ripe(&self, crowd: usize) -> bool {
+    fn is_ripe(&self, crowd: usize, now: Instant) -> bool {
         if !self.full.is_empty() {
             return false;
         }
@@ -597,8 +599,8 @@ impl Desk {
             2..=FEW => open.keys >= ENOUGH_OF_FEW && under_way < MOST_UNDER_WAY,
             _ => open.keys >= ENOUGH && under_way == 0,
         };
-        let is_overdue = || open.since.is_some_and(|since| since.elapsed() >= OVERDUE);
-        is_enough || under_way == 0 && is_overdue()
+        let is_overdue = |since| now.saturating_duration_since(since) >= OVERDUE;
+        is_enough || under_way == 0 && open.since.is_some_and(is_overdue)
     }
 
     /// The open batch; another one takes its place.
@@ -718,6 +720,12 @@ mod tests {
         Key::raw("reads", text)
     }
 
+    /// A time that begins now.
+    fn lasting(limit: Duration) -> Range<Instant> {
+        let now = Instant::now();
+        now..now + limit
+    }
+
     /// A desk with a connection, and what is written to it.
     fn desk() -> (Reads, DuplexStream) {
         let (client, server) = duplex(1 << 20);
@@ -729,7 +737,7 @@ mod tests {
 
     /// Joins and lets the pen, if it gets one, lie where it is.
     fn join(reads: &Reads, text: &str, limit: Duration) -> Ticket {
-        let joined = reads.join(&key(text), &[], Instant::now() + limit);
+        let joined = reads.join(&key(text), &[], &lasting(limit));
         joined.expect("a connection").0
     }
 
@@ -782,8 +790,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_joins_where_there_is_no_connection() {
         let none = Reads::default();
-        let deadline = Instant::now() + LONG;
-        assert!(none.join(&key("a"), &[], deadline).is_none());
+        assert!(none.join(&key("a"), &[], &lasting(LONG)).is_none());
         let (reads, _server) = desk();
         let (mut sent, mut open) = (join(&reads, "a", LONG), join(&reads, "b", LONG));
         reads.detach(LINK + 1, &failure());
@@ -792,16 +799,19 @@ mod tests {
         reads.detach(LINK, &failure());
         assert!(reply(&mut sent).expect("an end").is_err());
         assert!(reply(&mut open).expect("an end").is_err());
-        assert!(reads.join(&key("a"), &[], deadline).is_none());
+        assert!(reads.join(&key("a"), &[], &lasting(LONG)).is_none());
         assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
     }
 
     #[tokio::test]
     async fn who_has_nobody_beside_it_writes_by_itself_and_those_who_follow_share() {
         let (reads, mut server) = desk();
-        let deadline = Instant::now() + LONG;
-        let (_alone, held) = reads.join(&key("a"), &[], deadline).expect("a connection");
-        let beside = reads.join(&key("b"), &[], deadline).expect("a connection");
+        let (_alone, held) = reads
+            .join(&key("a"), &[], &lasting(LONG))
+            .expect("a connection");
+        let beside = reads
+            .join(&key("b"), &[], &lasting(LONG))
+            .expect("a connection");
         assert!(beside.1.is_none(), "somebody writes");
         write(Turn::Write(held.expect("the pen")));
         assert_eq!(
@@ -877,7 +887,7 @@ mod tests {
     /// One after the other joins until one of them writes; with how many others.
     async fn completed(reads: &Reads, server: &mut DuplexStream) -> usize {
         for number in 1..=ENOUGH {
-            let joined = reads.join(&key(&number.to_string()), &[], Instant::now() + LONG);
+            let joined = reads.join(&key(&number.to_string()), &[], &lasting(LONG));
             let (_, held) = joined.expect("a connection");
             if let Some(held) = held {
                 write(Turn::Write(held));
@@ -898,7 +908,7 @@ mod tests {
         let _beside: Vec<_> = (0..2 * ENOUGH)
             .map(|number| {
                 let text = number.to_string();
-                let joined = reads.join(&key(&text), &[], Instant::now() + LONG);
+                let joined = reads.join(&key(&text), &[], &lasting(LONG));
                 let (ticket, held) = joined.expect("a connection");
                 assert!(held.is_none(), "they wait for the sender, or for a reply");
                 ticket
@@ -914,7 +924,7 @@ mod tests {
             assert_eq!(completed(&reads, &mut server).await, ENOUGH_OF_FEW);
         }
         for number in 0..=ENOUGH_OF_FEW {
-            let joined = reads.join(&key(&number.to_string()), &[], Instant::now() + LONG);
+            let joined = reads.join(&key(&number.to_string()), &[], &lasting(LONG));
             assert!(joined.expect("a connection").1.is_none(), "enough are");
         }
     }
@@ -922,19 +932,22 @@ mod tests {
     #[tokio::test]
     async fn few_are_taken_for_few_soon_after_many() {
         let (reads, mut server) = desk();
-        crowd(&reads, &mut server, 10 * FEW).await;
-        crowd(&reads, &mut server, ENOUGH_OF_FEW).await;
+        crowd(&reads, &mut server, 10 * MANY).await;
+        for _ in 0..12 {
+            crowd(&reads, &mut server, ENOUGH_OF_FEW).await;
+        }
         assert_eq!(completed(&reads, &mut server).await, ENOUGH_OF_FEW);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_batch_that_the_sender_leaves_is_written_by_who_comes() {
         let (reads, mut server) = desk();
-        let deadline = Instant::now() + LONG;
         crowd(&reads, &mut server, 3).await;
         let _left = ["d", "e"].map(|text| join(&reads, text, LONG));
         tokio::time::advance(OVERDUE).await;
-        let (_last, held) = reads.join(&key("f"), &[], deadline).expect("a connection");
+        let (_last, held) = reads
+            .join(&key("f"), &[], &lasting(LONG))
+            .expect("a connection");
         write(Turn::Write(held.expect("the pen")));
         assert!(
             written(&mut server)
@@ -1057,7 +1070,7 @@ mod tests {
     async fn a_company_that_finds_the_pen_taken_is_written_by_who_has_it() {
         let (reads, mut server) = desk();
         let (_alone, held) = reads
-            .join(&key("alone"), &[], Instant::now() + LONG)
+            .join(&key("alone"), &[], &lasting(LONG))
             .expect("a connection");
         let mut held = held.expect("the pen");
         let company = reads.company();
@@ -1079,6 +1092,6 @@ mod tests {
         reads.detach(LINK, &failure());
         drop(company);
         assert!(matches!(reply(&mut ticket), Some(Err(_))));
-        assert!(reads.join(&key("a"), &[], Instant::now() + LONG).is_none());
+        assert!(reads.join(&key("a"), &[], &lasting(LONG)).is_none());
     }
 }
