@@ -88,7 +88,7 @@ async fn caller<C: Contender>(
 ) -> Result<Taken, Failure> {
     let mut ids = Ids::new(&turn.ids, number);
     let mut taken = Taken::default();
-    while start.elapsed() < turn.length {
+    loop {
         let before = Instant::now();
         black_box(contender.get(ids.next()).await?);
         let latency = before.elapsed().as_nanos();
@@ -97,12 +97,14 @@ async fn caller<C: Contender>(
             black_box(contender.get(ids.next()).await?);
         }
         taken.calls += u64::from(turn.stride);
+        if start.elapsed() >= turn.length {
+            return Ok(taken);
+        }
         if turn.stride > 1 {
             // Calls that never wait would leave the other callers no turn.
             tokio::task::yield_now().await;
         }
     }
-    Ok(taken)
 }
 
 async fn counted<C: Contender>(contender: &Arc<C>, turn: Turn, calls: u64) -> Result<f64, Failure> {

@@ -35,8 +35,8 @@ const METHOD: &str = "\
 
 * **Hits**: all contenders take turns in one process, on a runtime of two threads, in an order that \
 is drawn for each round. A ratio is the median over the rounds of a contender's rate divided by \
-the baseline's in the same round; with one caller there are four times as many rounds of a quarter of \
-the length. Each caller asks for one of 1,000 pages at random; all of them are \
+the baseline's in the same round; with one caller there are ten times as many rounds of a tenth of the \
+length, since how fast it is changes within a second. Each caller asks for one of 1,000 pages at random; all of them are \
 cached before, checked to be right, and none is loaded while it is measured. Latencies are those of \
 all calls in all rounds; in the process every 64th call is timed, and reading the clock is part of \
 it (see the first line). Commands are Redis's own count, allocations are counted by the allocator, \
