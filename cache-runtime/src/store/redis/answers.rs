@@ -10,21 +10,27 @@
 //! instead of 1.42.
 
 use std::{
+    array,
     collections::VecDeque,
     mem,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
-use super::reads::{Read, Reply};
+use super::reads::Reply;
 
-/// How many each caller hands out. Two of each woken one make all of them awake soon; with eight it
-/// was the same.
-const HELP: usize = 2;
+/// How many are handed out at a time, and so by each caller. Two of each woken one make all of them
+/// awake soon; with eight it was the same.
+const SOME: usize = 2;
 
-/// A read, and what it comes to.
-pub(super) type Answer = (Read, Reply);
+/// A reply, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) caller: oneshot::Sender<Reply>,
+    pub(super) reply: Reply,
+}
 
 /// Replies to be handed out; on cache lines of their own, as [`Reads`](super::reads::Reads).
 #[derive(Debug, Default)]
@@ -40,16 +46,17 @@ impl Answers {
     pub(super) fn hand_out(&self, come: &mut VecDeque<Answer>) {
         if come.len() > 1 {
             self.put(come);
-            while self.hand_out_next() {}
+            while self.hand_out_some() {}
         }
         // The only one.
-        come.drain(..).for_each(|(read, reply)| read.answer(reply));
+        come.drain(..).for_each(Answer::deliver);
     }
 
     /// Hands out some, if there are any.
     pub(super) fn help(&self) {
-        let is_left = || self.left.load(Relaxed) > 0;
-        (0..HELP).all(|_| is_left() && self.hand_out_next());
+        if self.left.load(Relaxed) > 0 {
+            self.hand_out_some();
+        }
     }
 
     fn put(&self, come: &mut VecDeque<Answer>) {
@@ -62,19 +69,23 @@ impl Answers {
         self.left.store(queue.len(), Relaxed);
     }
 
-    /// Hands out one; whether there was one.
-    fn hand_out_next(&self) -> bool {
-        let next = {
+    /// Whether there were any.
+    fn hand_out_some(&self) -> bool {
+        let some: [_; SOME] = {
             let mut queue = self.queue.lock();
-            let next = queue.pop_front();
+            let some = array::from_fn(|_| queue.pop_front());
             self.left.store(queue.len(), Relaxed);
-            next
+            some
         };
-        let Some((read, reply)) = next else {
-            return false;
-        };
-        read.answer(reply);
-        true
+        let answers = some.into_iter().flatten();
+        answers.map(Answer::deliver).count() > 0
+    }
+}
+
+impl Answer {
+    /// To the caller, if that is still there.
+    pub(super) fn deliver(self) {
+        let _ = self.caller.send(self.reply);
     }
 }
 
@@ -92,7 +103,11 @@ mod tests {
             .map(|number| {
                 let (reply, caller) = oneshot::channel();
                 let found = Found::new(Some(number.to_string().into()), []);
-                ((Read::awaited_by(reply), Ok(found)), caller)
+                let answer = Answer {
+                    caller: reply,
+                    reply: Ok(found),
+                };
+                (answer, caller)
             })
             .unzip()
     }

@@ -29,6 +29,7 @@ use tokio::{runtime, sync::oneshot, time::Instant};
 
 use super::{
     super::Found,
+    answers::Answer,
     lane::{Failure, RESPONSE_TIMEOUT, gone},
     pen::Pen,
     resp,
@@ -657,22 +658,10 @@ impl Batch {
 }
 
 impl Read {
-    /// One that is written, and not watched over.
-    #[cfg(test)]
-    pub(super) fn awaited_by(caller: oneshot::Sender<Reply>) -> Self {
-        Self {
-            reply: Some(caller),
-            once: None,
-            keys: 1,
-            deadline: Instant::now() + RESPONSE_TIMEOUT,
-        }
-    }
-
-    /// Hands the reply to the caller, if that is still there.
-    pub(super) fn answer(self, reply: Reply) {
-        if let Some(caller) = self.reply {
-            let _ = caller.send(reply);
-        }
+    /// The reply for its caller, unless that was given up.
+    pub(super) fn answer(self, reply: Reply) -> Option<Answer> {
+        let caller = self.reply?;
+        Some(Answer { caller, reply })
     }
 }
 
@@ -680,7 +669,8 @@ impl Read {
 pub(super) fn fail(reads: impl IntoIterator<Item = Read>, failure: &Failure) {
     reads
         .into_iter()
-        .for_each(|read| read.answer(Err(failure.clone())));
+        .filter_map(|read| read.answer(Err(failure.clone())))
+        .for_each(Answer::deliver);
 }
 
 impl Future for Ticket {
@@ -766,9 +756,11 @@ mod tests {
 
     fn answer(batch: Batch, value: &'static str) {
         let found = Found::new(Some(value.into()), []);
-        batch.reads.into_iter().for_each(|read| {
-            read.answer(Ok(found.clone()));
-        });
+        let answers = batch
+            .reads
+            .into_iter()
+            .filter_map(|read| read.answer(Ok(found.clone())));
+        answers.for_each(Answer::deliver);
     }
 
     /// So many callers have been answered, and may all ask again.

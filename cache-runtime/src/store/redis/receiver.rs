@@ -154,7 +154,7 @@ impl Receiver {
             match self.come.take(part, batch)? {
                 Taken::Part => {}
                 Taken::Whole(read, reply) => {
-                    self.answers.push_back((read, reply));
+                    self.answers.extend(read.answer(reply));
                 }
                 Taken::Refusal(error) => {
                     let again = refuses_many(&error);
