@@ -142,9 +142,49 @@ async fn what_cannot_be_cleared_is_tried_again_with_pauses() {
 }
 
 fn two_workers() -> Runtime {
+    workers(2)
+}
+
+fn workers(workers: usize) -> Runtime {
     let mut builder = Builder::new_multi_thread();
-    let runtime = builder.worker_threads(2).enable_all().build();
+    let runtime = builder.worker_threads(workers).enable_all().build();
     runtime.expect("a runtime")
+}
+
+/// Those whose replies come together do not wait for what each of them does with its own.
+#[test]
+fn who_works_on_its_reply_keeps_nobody_elses() {
+    const CALLERS: usize = 8;
+    let runtime = workers(CALLERS + 1);
+    runtime.block_on(async {
+        let server = RedisServer::start().await;
+        let store = one_lane(&server.url());
+        store.ping().await.expect("an answer");
+        server.pause();
+        let working = Arc::new(AtomicUsize::new(0));
+        let callers: Vec<_> = (0..CALLERS)
+            .map(|number| {
+                let (store, working) = (store.clone(), working.clone());
+                tokio::spawn(async move {
+                    let key = key(&number.to_string());
+                    let read = store.look_up_within(&key, &[], lasting(MINUTE));
+                    let answer = read.await;
+                    working.fetch_add(1, SeqCst);
+                    // Keeps its worker until all are at work.
+                    let start = Instant::now();
+                    while working.load(SeqCst) < CALLERS && start.elapsed() < PATIENCE {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                    (answer.is_ok(), working.load(SeqCst))
+                })
+            })
+            .collect();
+        sleep(Duration::from_millis(100)).await;
+        server.resume();
+        for caller in callers {
+            assert_eq!(caller.await.expect("a call"), (true, CALLERS));
+        }
+    });
 }
 
 /// A worker that is kept busy stalls its own tasks. Calls on other workers end with their budgets.

@@ -8,8 +8,8 @@
 //! Not every load may be shared. Between its start and a call, another process may have
 //! invalidated the key, and the call must not get the older value. So a caller shares a load if
 //!
-//! * the load started after the call did, and not in the same tick of the clock: it reads the
-//!   origin later than everything that was acknowledged before the call; or
+//! * the load started after the call did: it reads the origin later than everything that was
+//!   acknowledged before the call; or
 //! * the caller's own look-up showed the [`Mark`] of the load: the token of its lease, or of the lease
 //!   or intent that kept the load from having one, and the same generations of the tags. An
 //!   invalidation in between would have removed the token or changed a generation; or
@@ -488,7 +488,6 @@ mod tests {
         let since = leader.start(Some(mark));
         wait(flights.join(&place, &early));
 
-        std::thread::sleep(std::time::Duration::from_millis(2));
         let late = caller();
         let has_seen = Caller {
             seen: Some(mark),
@@ -558,7 +557,6 @@ mod tests {
         let token = Token::random();
         let leader = lead(flights.join(&place, &caller()));
         leader.start(Some(Mark::new(token, &[[1; 16]])));
-        std::thread::sleep(std::time::Duration::from_millis(2));
         let has_seen = |generation| Caller {
             seen: Some(Mark::new(token, &[[generation; 16]])),
             ..caller()

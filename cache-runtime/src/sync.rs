@@ -13,16 +13,20 @@ pub(crate) use parking_lot::Mutex;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
-static MOMENTS: AtomicU64 = AtomicU64::new(0);
+/// On a cache line of its own: every call reads it.
+#[repr(align(128))]
+struct Moments(AtomicU64);
+
+static MOMENTS: Moments = Moments(AtomicU64::new(0));
 
 impl Moment {
     /// Not before any that was [made](Self::next) earlier, in whichever thread.
     pub(crate) fn now() -> Self {
-        Self(MOMENTS.load(SeqCst))
+        Self(MOMENTS.0.load(SeqCst))
     }
 
     /// After all that were made or read earlier, in whichever thread.
     pub(crate) fn next() -> Self {
-        Self(MOMENTS.fetch_add(1, SeqCst) + 1)
+        Self(MOMENTS.0.fetch_add(1, SeqCst) + 1)
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::atomic::Ordering::Relaxed,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -78,11 +78,9 @@ impl<'a> Waiting<'a> {
         self.ticket.timed_by == Some(self.here)
     }
 
-    /// The reply, whenever it comes; then some of those that came with it go to their callers.
+    /// The reply, whenever it comes.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Reply> {
-        let reply = ready!(Pin::new(&mut self.ticket).poll(context));
-        self.shared.answers.help();
-        Poll::Ready(reply)
+        Pin::new(&mut self.ticket).poll(context)
     }
 
     /// The reply, if it comes by the deadline.

@@ -30,6 +30,7 @@ use tokio::{
 
 use super::{
     super::watch::Watchers,
+    answers::Answers,
     lane::{AbortOnDrop, Lost, Shared, State, Wire, gone},
     pen::Pen,
     receiver::Receiver,
@@ -219,13 +220,16 @@ impl Keeper {
         let Socket { reader, writer } = socket;
         let pen = Pen::new(writer);
         shared.reads.attach(number, Handle::current().id(), pen);
-        let receiver = Receiver::new(shared.clone(), number, lost.clone(), reader);
+        let answers = Arc::<Answers>::default();
+        let helper = answers.clone().help();
+        let receiver = Receiver::new(shared.clone(), number, lost.clone(), reader, answers);
         let sender = Sender::new(shared.clone(), number);
         Wire {
             connection,
             number,
             tracking,
             _sender: AbortOnDrop(tokio::spawn(sender.run()).abort_handle()),
+            _helper: AbortOnDrop(tokio::spawn(helper).abort_handle()),
             _receiver: AbortOnDrop(tokio::spawn(receiver.run()).abort_handle()),
             lost,
         }

@@ -33,7 +33,6 @@ use super::{
         Found,
         watch::{Change, Watchers},
     },
-    answers::Answers,
     call::{Call, Waiting},
     clock::Clock,
     keeper::{Event, Keeper},
@@ -76,8 +75,6 @@ pub(super) struct Shared {
     pub(super) watchers: Arc<Watchers>,
     /// Those who read on this lane, if it is connected.
     pub(super) reads: Reads,
-    /// What has come for them.
-    pub(super) answers: Answers,
     /// How many commands have been answered.
     pub(super) answered: AtomicU64,
 }
@@ -114,6 +111,7 @@ pub(super) struct Wire {
     /// Plain reads have a connection of their own.
     pub(super) _sender: AbortOnDrop,
     pub(super) _receiver: AbortOnDrop,
+    pub(super) _helper: AbortOnDrop,
     pub(super) lost: Lost,
 }
 
@@ -177,7 +175,6 @@ impl Lane {
                 clock,
                 watchers: Arc::default(),
                 reads: Reads::default(),
-                answers: Answers::default(),
                 answered: AtomicU64::new(0),
             }),
         }
@@ -463,7 +460,7 @@ impl Shared {
     ) -> Option<Ticket> {
         let (ticket, held) = self.reads.join(key, tags, time)?;
         if let Some(mut held) = held {
-            // Nobody is beside this one. What is left, if anything, the sender writes.
+            // What is left, if anything, the sender writes.
             let _ = held.write(context);
         }
         Some(ticket)

@@ -45,22 +45,22 @@ const MOST_KEYS: usize = 1_024;
 /// limit, and both kinds were slower with an eighth of this.
 const MOST_BYTES: usize = 512 << 10;
 
-/// With nothing under way, a batch of so many keys is written by whoever completes it: the server
+/// With nothing under way, a batch of so many reads is written by whoever completes it: the server
 /// works on it while others still join the next. With the callers on one processor and the server on
 /// another, 64 callers made 1.82 of the calls of a raw `GET` with decoding instead of 1.51, and 256
 /// callers as many as without. 16 and 32 were the same.
 const ENOUGH: usize = 24;
 
-/// The most callers that are few. Less work than a round trip takes, they and the server would take
-/// turns at waiting for each other, and waking a processor that waits may take longer than all of the work.
+/// The most callers that are few. All that they do takes less than a round trip, so they and the server
+/// would take turns at waiting for each other; and to wake a processor may take longer than the work.
 const FEW: usize = 32;
 
 /// More callers than this are not told apart: when they are gone, those that are left are soon few.
 /// As many as are few would be too little, since of many all may have just got their replies.
 const MANY: usize = 4 * FEW;
 
-/// Of few callers, a batch of so many keys is written by whoever completes it, also with others under
-/// way. As above, 16 callers made 1.16 of the calls instead of 0.73, and on whichever processors 1.1
+/// Of few callers, a batch of so many reads, or of all of them, is written by whoever completes it, also
+/// with others under way. As above, 16 callers made 1.16 of the calls instead of 0.73, and on whichever processors 1.1
 /// instead of 0.9; where all share one processor 1.4 instead of 1.6, since they have more batches to
 /// read and write. Five were the same; with three, six or eight it was less.
 const ENOUGH_OF_FEW: usize = 4;
@@ -130,6 +130,8 @@ pub(super) struct Batch {
     /// As they are sent.
     pub(super) arguments: BytesMut,
     pub(super) keys: usize,
+    /// Who reads many keys is none.
+    callers: usize,
     /// Each key has a command of its own.
     pub(super) apart: bool,
     pub(super) reads: VecDeque<Read>,
@@ -258,9 +260,8 @@ impl Reads {
     /// and who completes a batch that is large enough or finds one that has waited too long.
     ///
     /// The time begins now. The receiver gives the read up at its end, or before it after
-    /// [`RESPONSE_TIMEOUT`], if
-    /// it looks by then anyway. It is not woken for that: a caller that keeps its worker busy might
-    /// keep it from running.
+    /// [`RESPONSE_TIMEOUT`], if it looks by then anyway. It is not woken for that: a caller that keeps
+    /// its worker busy might keep it from running.
     pub(super) fn join(
         &self,
         key: &Key,
@@ -359,7 +360,7 @@ impl Reads {
     }
 
     /// Takes the pen to write all that is to be written; the open batch only `now`, or if nothing
-    /// else is under way. The sender is woken when there is something again.
+    /// else is under way and no others may join. The sender is woken when there is something again.
     pub(super) fn turn(&self, number: u64, now: bool, sender: Option<&Waker>) -> Turn<'_> {
         let mut desk = self.desk.lock();
         let Desk {
@@ -446,11 +447,14 @@ impl Reads {
         let mut desk = self.desk.lock();
         desk.link(number)?;
         let batches = desk.sent.iter().chain(&desk.full).chain([&desk.open]);
-        let waiting: usize = batches.map(|batch| batch.reads.len()).sum();
+        let waiting: usize = batches.map(|batch| batch.callers).sum();
         let batch = desk.sent.pop_front()?;
         if let Some(link) = desk.link(number) {
-            let lately = link.crowd - link.crowd.div_ceil(8);
-            link.crowd = lately.max(waiting).min(MANY);
+            let gone = match waiting {
+                0 | 1 => link.crowd.div_ceil(2),
+                _ => link.crowd.div_ceil(8),
+            };
+            link.crowd = (link.crowd - gone).max(waiting).min(MANY);
         }
         Some(batch)
     }
@@ -597,8 +601,8 @@ impl Desk {
         let (open, under_way) = (&self.open, self.sent.len());
         let is_enough = match crowd {
             ..=1 => open.reads.len() == 1 && under_way == 0,
-            2..=FEW => open.keys >= ENOUGH_OF_FEW && under_way < MOST_UNDER_WAY,
-            _ => open.keys >= ENOUGH && under_way == 0,
+            2..=FEW => open.reads.len() >= crowd.min(ENOUGH_OF_FEW) && under_way < MOST_UNDER_WAY,
+            _ => open.reads.len() >= ENOUGH && under_way == 0,
         };
         let is_overdue = |since| now.saturating_duration_since(since) >= OVERDUE;
         is_enough || under_way == 0 && open.since.is_some_and(is_overdue)
@@ -640,6 +644,7 @@ impl Batch {
             resp::put_argument(&mut self.arguments, key.as_bytes());
         }
         self.keys += 1 + tags.len();
+        self.callers += usize::from(once.is_none());
         self.deadline = Some(self.deadline.map_or(deadline, |first| first.min(deadline)));
         self.reads.push_back(Read {
             reply: Some(reply),
@@ -652,7 +657,7 @@ impl Batch {
     fn clear(&mut self) {
         self.arguments.clear();
         self.reads.clear();
-        (self.keys, self.apart) = (0, false);
+        (self.keys, self.callers, self.apart) = (0, 0, false);
         (self.since, self.deadline) = (None, None);
     }
 }
@@ -883,7 +888,10 @@ mod tests {
             let (_, held) = joined.expect("a connection");
             if let Some(held) = held {
                 write(Turn::Write(held));
-                let head = format!("*{}\r\n$4\r\nMGET\r\n", number + 1);
+                let head = match number {
+                    1 => "*2\r\n$3\r\nGET\r\n".to_owned(),
+                    _ => format!("*{}\r\n$4\r\nMGET\r\n", number + 1),
+                };
                 let written = written(server).await;
                 assert!(written.starts_with(&head), "{written}");
                 return number;
@@ -911,7 +919,7 @@ mod tests {
     #[tokio::test]
     async fn of_few_who_completes_a_batch_writes_it_also_beside_others() {
         let (reads, mut server) = desk();
-        crowd(&reads, &mut server, ENOUGH_OF_FEW).await;
+        crowd(&reads, &mut server, ENOUGH_OF_FEW + 1).await;
         for _ in 0..MOST_UNDER_WAY {
             assert_eq!(completed(&reads, &mut server).await, ENOUGH_OF_FEW);
         }
@@ -919,6 +927,41 @@ mod tests {
             let joined = reads.join(&key(&number.to_string()), &[], &lasting(LONG));
             assert!(joined.expect("a connection").1.is_none(), "enough are");
         }
+    }
+
+    #[tokio::test]
+    async fn a_batch_of_all_callers_is_complete_whatever_they_ask_for() {
+        let (reads, mut server) = desk();
+        // The last two replies are those of two of them.
+        crowd(&reads, &mut server, 3).await;
+        assert_eq!(completed(&reads, &mut server).await, 2);
+        let tags = ["x", "y", "z"].map(key);
+        let joined = reads.join(&key("tagged"), &tags, &lasting(LONG));
+        assert!(
+            joined.expect("a connection").1.is_none(),
+            "one read of four keys"
+        );
+    }
+
+    #[tokio::test]
+    async fn one_that_reads_many_keys_is_no_crowd() {
+        let (reads, mut server) = desk();
+        let company = reads.company();
+        let _tickets = ["a", "b", "c"].map(|text| join(&reads, text, LONG));
+        drop(company);
+        let _ = written(&mut server).await;
+        answer(reads.next(LINK).expect("a batch"), "value");
+        assert_eq!(completed(&reads, &mut server).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_lone_caller_is_soon_alone_after_many() {
+        let (reads, mut server) = desk();
+        crowd(&reads, &mut server, 10 * MANY).await;
+        for _ in 0..8 {
+            crowd(&reads, &mut server, 1).await;
+        }
+        assert_eq!(completed(&reads, &mut server).await, 1);
     }
 
     #[tokio::test]
@@ -934,7 +977,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_batch_that_the_sender_leaves_is_written_by_who_comes() {
         let (reads, mut server) = desk();
-        crowd(&reads, &mut server, 3).await;
+        crowd(&reads, &mut server, FEW).await;
         let _left = ["d", "e"].map(|text| join(&reads, text, LONG));
         tokio::time::advance(OVERDUE).await;
         let (_last, held) = reads

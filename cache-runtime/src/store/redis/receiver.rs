@@ -22,7 +22,7 @@ use tokio_util::io::poll_read_buf;
 
 use super::{
     super::Found,
-    answers::Answer,
+    answers::{Answer, Answers},
     lane::{Failure, Lost, Shared, broken, gone, late, refuses_many},
     reads::{self, Batch, Read, Reply, Turn},
     reply::{self, OutOfStep},
@@ -49,7 +49,8 @@ pub(super) struct Receiver {
     /// What has come for it.
     come: Come,
     /// What has come of its reads, and those before it.
-    answers: VecDeque<Answer>,
+    answered: VecDeque<Answer>,
+    answers: Arc<Answers>,
     alarm: Option<Pin<Box<Sleep>>>,
     /// Whoever could run has had the opportunity to join.
     turned: bool,
@@ -76,6 +77,7 @@ impl Receiver {
         number: u64,
         lost: Lost,
         reader: Box<dyn AsyncRead + Send + Unpin>,
+        answers: Arc<Answers>,
     ) -> Self {
         Self {
             shared,
@@ -85,7 +87,8 @@ impl Receiver {
             incoming: BytesMut::with_capacity(BUFFER),
             batch: None,
             come: Come::default(),
-            answers: VecDeque::new(),
+            answered: VecDeque::new(),
+            answers,
             alarm: None,
             turned: false,
             end: None,
@@ -126,7 +129,7 @@ impl Receiver {
     fn deliver(&mut self) -> Result<(), Failure> {
         let taken = self.take_parts();
         // Not before all of it is known: whoever runs next would join a small batch.
-        self.shared.answers.hand_out(&mut self.answers);
+        self.answers.hand_out(&mut self.answered);
         taken.map_err(|OutOfStep| {
             // Those whose reply it might be get no other.
             let garbled = Failure::from(reply::out_of_step());
@@ -154,7 +157,7 @@ impl Receiver {
             match self.come.take(part, batch)? {
                 Taken::Part => {}
                 Taken::Whole(read, reply) => {
-                    self.answers.extend(read.answer(reply));
+                    self.answered.extend(read.answer(reply));
                 }
                 Taken::Refusal(error) => {
                     let again = refuses_many(&error);
@@ -272,5 +275,6 @@ impl Drop for Receiver {
         }
         self.shared.reads_ended(self.number);
         self.fail(&failure);
+        self.answers.clear();
     }
 }
