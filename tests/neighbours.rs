@@ -161,13 +161,16 @@ fn who_works_on_its_reply_keeps_nobody_elses() {
         let store = one_lane(&server.url());
         store.ping().await.expect("an answer");
         server.pause();
-        let working = Arc::new(AtomicUsize::new(0));
+        let (waiting, working) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let callers: Vec<_> = (0..CALLERS)
             .map(|number| {
-                let (store, working) = (store.clone(), working.clone());
+                let (store, waiting, working) = (store.clone(), waiting.clone(), working.clone());
                 tokio::spawn(async move {
                     let key = key(&number.to_string());
-                    let read = store.look_up_within(&key, &[], lasting(MINUTE));
+                    let mut read = Box::pin(store.look_up_within(&key, &[], lasting(MINUTE)));
+                    let first = poll_fn(|context| Poll::Ready(read.as_mut().poll(context)));
+                    assert!(first.await.is_pending(), "the server hangs");
+                    waiting.fetch_add(1, SeqCst);
                     let answer = read.await;
                     working.fetch_add(1, SeqCst);
                     // Keeps its worker until all are at work.
@@ -179,7 +182,12 @@ fn who_works_on_its_reply_keeps_nobody_elses() {
                 })
             })
             .collect();
-        sleep(Duration::from_millis(100)).await;
+        eventually("all wait", async || {
+            (waiting.load(SeqCst) == CALLERS).then_some(())
+        })
+        .await;
+        // What is left to be written by then.
+        sleep(Duration::from_millis(50)).await;
         server.resume();
         for caller in callers {
             assert_eq!(caller.await.expect("a call"), (true, CALLERS));

@@ -1,14 +1,16 @@
 //! [`Answers`]: replies that have come, on their way to the callers.
 //!
 //! ```text
-//!   receiver ──all of a reply──► queue ──► receiver ──► callers
-//!                                   └────► helper ────► callers
+//!   receiver ──all that has come──► queue ──► receiver ──► callers
+//!                                      └────► helper ────► callers
 //! ```
 //!
 //! The receiver hands them out, and a task that does nothing else helps. For whoever wakes a task wakes
 //! a worker of the runtime that sleeps, too. Where the two share a processor, that one runs at once in
 //! the receiver's place, finds the one caller that was woken, and sleeps again: once for each reply.
-//! The helper is woken first, so that is what it finds, and with it all that are left.
+//! The helper is woken first, so that is what it finds, if the receiver's worker had nothing else to do,
+//! and with it all that are left. A helper that ends, by a waker that panics, is not replaced before the
+//! connection is: the receiver alone hands out as much, if not as fast.
 
 use std::{
     array,
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_helper_is_woken_before_many_and_hands_out_what_is_left() {
+    fn the_helper_is_woken_with_many_and_hands_out_what_is_left() {
         for (many, helps) in [(0, false), (1, false), (2, false), (MANY, true), (20, true)] {
             let shared = Answers::default();
             let woken = Arc::new(Woken::default());

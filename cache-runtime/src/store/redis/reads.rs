@@ -130,7 +130,7 @@ pub(super) struct Batch {
     /// As they are sent.
     pub(super) arguments: BytesMut,
     pub(super) keys: usize,
-    /// Who reads many keys is none.
+    /// Who reads many keys is none, and neither is who joins meanwhile.
     callers: usize,
     /// Each key has a command of its own.
     pub(super) apart: bool,
@@ -402,13 +402,6 @@ impl Reads {
         Turn::Write(Held::new(self, number, pen))
     }
 
-    /// Wakes the sender when there is something to write.
-    pub(super) fn sleep(&self, number: u64, sender: &Waker) {
-        if let Some(link) = self.desk.lock().link(number) {
-            link.sleep(Some(sender));
-        }
-    }
-
     /// The receiver is there.
     pub(super) fn attend(&self, number: u64, receiver: &Waker) {
         let receiver = receiver.clone();
@@ -514,8 +507,9 @@ impl Reads {
         alone
     }
 
-    /// Puts the pen back, and has the sender go on with what is left.
-    fn put_down(&self, number: u64, pen: Pen, failure: Option<Failure>) {
+    /// Puts the pen back, and has the sender go on with what is left; if this is the sender, when it
+    /// can or when there is more.
+    fn put_down(&self, number: u64, pen: Pen, failure: Option<Failure>, sender: Option<&Waker>) {
         let mut desk = self.desk.lock();
         let left = !pen.is_idle() || desk.open.keys > 0 || !desk.full.is_empty();
         let Some(link) = desk.link(number) else {
@@ -529,6 +523,11 @@ impl Reads {
             Some(failure) => {
                 link.failure = Some(failure);
                 link.receiver.clone()
+            }
+            // With the lock that gives the pen back: whoever takes that finds the sender asleep.
+            None if sender.is_some() => {
+                link.sleep(sender);
+                None
             }
             None if left => link.sender.take(),
             None => None,
@@ -566,14 +565,23 @@ impl<'a> Held<'a> {
         };
         pen.write(context)
     }
+
+    /// The sender leaves the rest until the connection takes more.
+    pub(super) fn leave(mut self, sender: &Waker) {
+        self.put_down(Some(sender));
+    }
+
+    fn put_down(&mut self, sender: Option<&Waker>) {
+        if let Some(mut pen) = self.pen.take() {
+            let failure = pen.failure();
+            self.reads.put_down(self.number, pen, failure, sender);
+        }
+    }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        if let Some(mut pen) = self.pen.take() {
-            let failure = pen.failure();
-            self.reads.put_down(self.number, pen, failure);
-        }
+        self.put_down(None);
     }
 }
 
@@ -703,6 +711,8 @@ impl Ticket {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::atomic::AtomicUsize, task::Wake};
+
     use bytes::Bytes;
     use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
 
@@ -900,7 +910,7 @@ mod tests {
         panic!("nobody writes");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn with_nothing_under_way_who_completes_a_batch_of_many_writes_it() {
         let (reads, mut server) = desk();
         crowd(&reads, &mut server, 2 * FEW).await;
@@ -916,7 +926,7 @@ mod tests {
             .collect();
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn of_few_who_completes_a_batch_writes_it_also_beside_others() {
         let (reads, mut server) = desk();
         crowd(&reads, &mut server, ENOUGH_OF_FEW + 1).await;
@@ -964,7 +974,7 @@ mod tests {
         assert_eq!(completed(&reads, &mut server).await, 1);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn few_are_taken_for_few_soon_after_many() {
         let (reads, mut server) = desk();
         crowd(&reads, &mut server, 10 * MANY).await;
@@ -989,6 +999,52 @@ mod tests {
                 .await
                 .starts_with("*4\r\n$4\r\nMGET\r\n")
         );
+    }
+
+    #[tokio::test]
+    async fn a_sender_that_cannot_write_sleeps_until_it_can() {
+        let (client, _server) = duplex(16);
+        let reads = Reads::default();
+        reads.attach(
+            LINK,
+            runtime::Handle::current().id(),
+            Pen::new(Box::new(client)),
+        );
+        let _alone = join(&reads, "longer than the connection takes at once", LONG);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let Turn::Write(mut held) = reads.turn(LINK, true, Some(&waker)) else {
+            panic!("it has been left by the one who joined");
+        };
+        assert!(held.write(&mut Context::from_waker(&waker)).is_pending());
+        held.leave(&waker);
+        assert_eq!(
+            woken.0.swap(0, Relaxed),
+            0,
+            "it would be here again at once"
+        );
+        let Turn::Write(mut held) = reads.turn(LINK, false, None) else {
+            panic!("the receiver may try");
+        };
+        assert!(
+            held.write(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
+        drop(held);
+        assert_eq!(
+            woken.0.load(Relaxed),
+            1,
+            "the connection wakes somebody else now"
+        );
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
     }
 
     #[tokio::test]

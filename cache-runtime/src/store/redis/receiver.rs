@@ -128,7 +128,7 @@ impl Receiver {
     /// Hands out what has come.
     fn deliver(&mut self) -> Result<(), Failure> {
         let taken = self.take_parts();
-        // Not before all of it is known: whoever runs next would join a small batch.
+        // Not while more is read: whoever runs next would join a small batch.
         self.answers.hand_out(&mut self.answered);
         taken.map_err(|OutOfStep| {
             // Those whose reply it might be get no other.

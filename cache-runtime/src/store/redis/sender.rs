@@ -43,9 +43,7 @@ impl Sender {
             match reads.turn(self.number, now, Some(context.waker())) {
                 Turn::Write(mut held) => {
                     if held.write(context).is_pending() {
-                        // Also by who joins: their time has to be kept, whether or not they are
-                        // written.
-                        reads.sleep(self.number, context.waker());
+                        held.leave(context.waker());
                         return Poll::Pending;
                     }
                 }
