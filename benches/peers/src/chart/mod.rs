@@ -9,7 +9,7 @@ pub use theme::Theme;
 #[derive(Debug)]
 pub struct Chart {
     /// The name of its files.
-    pub name: &'static str,
+    pub name: String,
     pub title: String,
     pub rows: Vec<Row>,
     pub panels: Vec<Panel>,

@@ -69,7 +69,7 @@ fn chart(costs: &Costs) -> Chart {
         }
     };
     Chart {
-        name: "compiling",
+        name: "compiling".to_owned(),
         title: "What one more function costs where it is compiled".to_owned(),
         rows: costs
             .functions

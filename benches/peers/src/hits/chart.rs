@@ -10,40 +10,29 @@ use crate::report::nanoseconds;
 const SHOWN: [usize; 2] = [1, 64];
 
 pub fn charts(hits: &Hits) -> Vec<Chart> {
-    let (ratios_name, latencies_name, what) = match (hits.place, hits.size) {
-        (Place::Redis, Size::Small) => ("hits-256", "latency-256", "Hits on Redis, 256 B"),
-        (Place::Redis, Size::Large) => ("hits-4096", "latency-4096", "Hits on Redis, 4 KiB"),
-        (Place::RedisApart, Size::Small) => (
-            "hits-256-apart",
-            "latency-256-apart",
-            "Hits on Redis, 256 B, on a processor each",
-        ),
-        (Place::RedisApart, Size::Large) => (
-            "hits-4096-apart",
-            "latency-4096-apart",
-            "Hits on Redis, 4 KiB, on a processor each",
-        ),
-        (Place::RedisOnOne, Size::Small) => (
-            "hits-256-one",
-            "latency-256-one",
-            "Hits on Redis, 256 B, on one processor",
-        ),
-        (Place::RedisOnOne, Size::Large) => (
-            "hits-4096-one",
-            "latency-4096-one",
-            "Hits on Redis, 4 KiB, on one processor",
-        ),
-        (Place::InProcess, _) => ("hits-memory", "latency-memory", "Hits in the process"),
+    let (what, name) = match (hits.place, hits.size) {
+        (Place::InProcess, _) => ("Hits in the process".to_owned(), "memory".to_owned()),
+        (place, size) => {
+            let bytes = match size {
+                Size::Small => 256,
+                Size::Large => 4096,
+            };
+            let (words, suffix) = place.kept();
+            (
+                format!("Hits on Redis, {size}{words}"),
+                format!("{bytes}{suffix}"),
+            )
+        }
     };
     vec![
         Chart {
-            name: ratios_name,
+            name: format!("hits-{name}"),
             title: format!("{what}: calls per second as a ratio to the baseline"),
             rows: rows(hits),
             panels: ratios(hits),
         },
         Chart {
-            name: latencies_name,
+            name: format!("latency-{name}"),
             title: format!("{what}: latency from p50 to p99, on a logarithmic scale"),
             rows: rows(hits),
             panels: latencies(hits),

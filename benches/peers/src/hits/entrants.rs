@@ -39,16 +39,23 @@ impl Place {
             Self::InProcess => 64,
         }
     }
+
+    /// Where callers and server are kept: in words, and in names of files.
+    pub fn kept(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Redis | Self::InProcess => ("", ""),
+            Self::RedisApart => (", on a processor each", "-apart"),
+            Self::RedisOnOne => (", on one processor", "-one"),
+        }
+    }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Redis => "on Redis",
-            Self::RedisApart => "on Redis, on a processor each",
-            Self::RedisOnOne => "on Redis, on one processor",
-            Self::InProcess => "in process",
-        })
+        match self {
+            Self::InProcess => f.write_str("in process"),
+            place => write!(f, "on Redis{}", place.kept().0),
+        }
     }
 }
 

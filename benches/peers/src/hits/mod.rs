@@ -1,9 +1,9 @@
 //! What a hit costs: calls per second, latency, commands and allocations.
 //!
 //! Absolute numbers differ from machine to machine and from minute to minute, so all contenders
-//! take turns in one process, in an order drawn for each round, and a round's rates are compared with the
-//! baseline's in the same round. (One that only rotates has each follow the same one, and how fast a
-//! turn begins depends on what ran before it.)
+//! take turns in one process, in an order drawn for each round, and a round's rates are compared
+//! with the baseline's in the same round. (In one that only rotates each follows the same one, and
+//! how fast a turn begins depends on what ran before it.)
 
 mod chart;
 mod entrants;

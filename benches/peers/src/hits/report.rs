@@ -19,12 +19,9 @@ pub fn sections(all: &[Hits]) -> Vec<Section> {
 }
 
 fn section(hits: &Hits) -> Section {
-    let on_redis = |where_| format!("Hits on Redis, values of {}{where_}", hits.size);
     let title = match hits.place {
-        Place::Redis => on_redis(""),
-        Place::RedisApart => on_redis(", on a processor each"),
-        Place::RedisOnOne => on_redis(", on one processor"),
         Place::InProcess => "Hits in the process".to_owned(),
+        place => format!("Hits on Redis, values of {}{}", hits.size, place.kept().0),
     };
     let text = match hits.place {
         Place::RedisApart => APART,
