@@ -6,7 +6,6 @@
 )]
 
 use std::future::{Future, pending, poll_fn};
-use std::ops::Range;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
@@ -17,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cache_runtime::test_util::{Event, Found, Key, Miss, RedisConfig, RedisStore, events};
 use cache_runtime::{Cache, Outcome, Policy, StoreError, StoreErrorKind, cached, outcome, refresh};
-use support::{PATIENCE, Reads as _, RedisServer, eventually};
+use support::{PATIENCE, Reads as _, RedisServer, eventually, lasting};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, sleep, timeout};
@@ -242,12 +241,6 @@ fn a_busy_worker_keeps_nobody_elses_call() {
         late
     });
     assert!(late < BUSY / 2, "{late:?} with a budget of 100 ms");
-}
-
-/// A time that begins now.
-fn lasting(limit: Duration) -> Range<Instant> {
-    let now = Instant::now();
-    now..now + limit
 }
 
 /// The same if the worker is kept busy by another task, after the one that gathers the reads has had

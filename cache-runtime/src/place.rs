@@ -35,8 +35,8 @@ impl Deref for Tags {
 
 impl FromIterator<Key> for Tags {
     fn from_iter<I: IntoIterator<Item = Key>>(tags: I) -> Self {
-        let tags: Arc<[Key]> = tags.into_iter().collect();
-        Self((!tags.is_empty()).then_some(tags))
+        let mut tags = tags.into_iter().peekable();
+        Self(tags.peek().is_some().then(|| tags.collect()))
     }
 }
 

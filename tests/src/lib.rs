@@ -20,6 +20,6 @@ mod wait;
 pub use process::{pause, resume, shared_now};
 pub use proxy::{Mode, Proxy};
 pub use random::Random;
-pub use reads::Reads;
+pub use reads::{Reads, lasting};
 pub use server::{Commands, RedisServer};
 pub use wait::{PATIENCE, briefly, eventually, within};

@@ -1,6 +1,7 @@
 //! Reading without a deadline, and without tags.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cache_runtime::StoreError;
@@ -43,7 +44,7 @@ pub trait Reads: Sync {
 
 impl Reads for Store {
     async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, StoreError> {
-        self.look_up_within(key, tags, patient()).await
+        self.look_up_within(key, tags, lasting(PATIENCE)).await
     }
 
     async fn found_watched(&self, key: &Key) -> Result<(Found, Change), StoreError> {
@@ -53,7 +54,7 @@ impl Reads for Store {
 
 impl Reads for RedisStore {
     async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, StoreError> {
-        self.look_up_within(key, tags, patient()).await
+        self.look_up_within(key, tags, lasting(PATIENCE)).await
     }
 
     async fn found_watched(&self, key: &Key) -> Result<(Found, Change), StoreError> {
@@ -61,7 +62,8 @@ impl Reads for RedisStore {
     }
 }
 
-fn patient() -> Range<Instant> {
+/// A time that begins now.
+pub fn lasting(limit: Duration) -> Range<Instant> {
     let now = Instant::now();
-    now..now + PATIENCE
+    now..now + limit
 }

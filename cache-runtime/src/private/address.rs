@@ -12,7 +12,6 @@ use crate::codec::Codec;
 use crate::flow::{Engine, Nearby};
 use crate::key::{Draft, Field, Key, KeyBuilder, KeyError};
 use crate::near::{Named, NearRule, NearValue, Numbered, Text};
-use crate::place::Tags;
 use crate::rules::{CacheValue, Rules, Ttl};
 use crate::site::Site;
 use crate::spot::Spot;
@@ -248,10 +247,7 @@ impl Addressed {
             key.text(&self.site.path(self.scope)).draft()
         });
         let key = key.map(|draft| draft.to_key());
-        let tags = match self.tags.is_empty() {
-            true => Ok(Tags::default()),
-            false => self.tags.drain(..).collect(),
-        };
+        let tags = self.tags.drain(..).collect();
         Spot::new(key, self.site.identity::<V, C>(), tags)
     }
 }

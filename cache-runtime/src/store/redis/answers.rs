@@ -31,7 +31,7 @@ use super::reads::Reply;
 /// How many are taken out of the queue at a time.
 const SOME: usize = 2;
 
-/// So many replies to one caller each are handed out with the helper.
+/// From so many replies on the helper is woken.
 const MANY: usize = 3;
 
 /// A reply, and who waits for it.

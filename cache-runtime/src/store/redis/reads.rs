@@ -60,9 +60,9 @@ const FEW: usize = 32;
 const MANY: usize = 4 * FEW;
 
 /// Of few callers, a batch of so many reads, or of all of them, is written by whoever completes it, also
-/// with others under way. As above, 16 callers made 1.16 of the calls instead of 0.73, and on whichever processors 1.1
-/// instead of 0.9; where all share one processor 1.4 instead of 1.6, since they have more batches to
-/// read and write. Five were the same; with three, six or eight it was less.
+/// with others under way. As above, 16 callers made 1.16 of the calls instead of 0.73, and on whichever
+/// processors 1.1 instead of 0.9; where all share one processor 1.4 instead of 1.6, since they have more
+/// batches to read and write. Five were the same; with three, six or eight it was less.
 const ENOUGH_OF_FEW: usize = 4;
 
 /// With nothing under way, a batch that has waited so long is written by whoever joins it: a caller
