@@ -105,6 +105,7 @@ async fn a_refused_read_leaves_the_replies_of_others_to_them() {
     let found = |text, generations| Found {
         envelope: Some(Bytes::from_static(text)),
         generations: Some(generations),
+        ..Found::default()
     };
     assert_eq!(tagged, Ok(found(b"b", vec![generation])));
     assert_eq!(plain, Ok(found(b"c", Vec::new())));
@@ -166,7 +167,8 @@ fn who_works_on_its_reply_keeps_nobody_elses() {
                 let (store, waiting, working) = (store.clone(), waiting.clone(), working.clone());
                 tokio::spawn(async move {
                     let key = key(&number.to_string());
-                    let mut read = Box::pin(store.look_up_within(&key, &[], lasting(MINUTE)));
+                    let time = lasting(MINUTE);
+                    let mut read = Box::pin(store.look_up_within(&key, &[], &time));
                     let first = poll_fn(|context| Poll::Ready(read.as_mut().poll(context)));
                     assert!(first.await.is_pending(), "the server hangs");
                     waiting.fetch_add(1, SeqCst);
@@ -207,15 +209,15 @@ fn a_busy_worker_keeps_nobody_elses_call() {
         // So that the others read together.
         let alone = tokio::spawn({
             let store = store.clone();
-            async move { store.look_up_within(&key("a"), &[], lasting(MINUTE)).await }
+            async move { store.look_up_within(&key("a"), &[], &lasting(MINUTE)).await }
         });
         sleep(Duration::from_millis(50)).await;
         let opener = tokio::spawn({
             let store = store.clone();
             async move {
                 let key = key("b");
-                let read = store.look_up_within(&key, &[], lasting(MINUTE));
-                let mut read = Box::pin(read);
+                let time = lasting(MINUTE);
+                let mut read = Box::pin(store.look_up_within(&key, &[], &time));
                 poll_fn(|context| {
                     let polled = read.as_mut().poll(context).is_pending();
                     thread::sleep(BUSY);
@@ -229,7 +231,7 @@ fn a_busy_worker_keeps_nobody_elses_call() {
         let budget = Duration::from_millis(100);
         let neighbour = tokio::spawn(async move {
             store
-                .look_up_within(&key("c"), &[], start..start + budget)
+                .look_up_within(&key("c"), &[], &(start..start + budget))
                 .await
         });
         let answer = neighbour.await.expect("a call");
@@ -256,7 +258,11 @@ fn a_worker_that_becomes_busy_keeps_nobody_elses_call() {
         server.pause();
         let read = |text: &'static str, budget: Duration| {
             let store = store.clone();
-            Box::pin(async move { store.look_up_within(&key(text), &[], lasting(budget)).await })
+            Box::pin(async move {
+                store
+                    .look_up_within(&key(text), &[], &lasting(budget))
+                    .await
+            })
         };
         let alone = tokio::spawn(read("a", MINUTE));
         sleep(Duration::from_millis(50)).await;
@@ -310,9 +316,11 @@ fn a_waker_may_own_another_read() {
             server.pause();
             let read = |text: &'static str| {
                 let store = store.clone();
-                Box::pin(
-                    async move { store.look_up_within(&key(text), &[], lasting(MINUTE)).await },
-                )
+                Box::pin(async move {
+                    store
+                        .look_up_within(&key(text), &[], &lasting(MINUTE))
+                        .await
+                })
             };
             let noop = Waker::noop();
             let mut alone = read("a");
@@ -466,7 +474,11 @@ async fn who_leaves_after_the_reply_blames_nobody() {
     server.pause();
     let read = |text: &'static str| -> Pin<Box<dyn Future<Output = Read> + Send>> {
         let store = store.clone();
-        Box::pin(async move { store.look_up_within(&key(text), &[], lasting(MINUTE)).await })
+        Box::pin(async move {
+            store
+                .look_up_within(&key(text), &[], &lasting(MINUTE))
+                .await
+        })
     };
     let mut reads = ["a", "b", "c", "d"].map(read);
     for read in &mut reads {

@@ -49,14 +49,6 @@ impl Spot {
         }
     }
 
-    /// The same by value.
-    pub(crate) fn into_usable(self) -> Result<Place, CacheError> {
-        match self.unfit {
-            None => self.place,
-            Some(error) => Err(error),
-        }
-    }
-
     /// What to delete: for that its key is enough.
     ///
     /// # Errors

@@ -179,12 +179,14 @@ mod tagged {
         let all = Found {
             envelope: Some(of(&key("a"))),
             generations,
+            ..Found::default()
         };
         assert_eq!(store.look_up(&key("a"), &three).await, Ok(all));
         let (one, generations) = tags(2..3);
         let absent = Found {
             envelope: None,
             generations,
+            ..Found::default()
         };
         assert_eq!(store.look_up(&key("b"), &one).await, Ok(absent));
         assert_eq!(commands.counts().await, counts([("mget", 2)]));
@@ -537,7 +539,9 @@ mod failing {
                 } else {
                     PATIENCE
                 };
-                tokio::spawn(async move { store.look_up_within(&key, &[], now..now + limit).await })
+                tokio::spawn(
+                    async move { store.look_up_within(&key, &[], &(now..now + limit)).await },
+                )
             })
             .collect();
         let (mut short, mut long) = (Vec::new(), Vec::new());
@@ -565,9 +569,11 @@ mod failing {
         let reads: Vec<_> = (0..20)
             .map(|n| {
                 let store = store.clone();
-                tokio::spawn(
-                    async move { store.look_up_within(&key(n), &[], now..now + BUDGET).await },
-                )
+                tokio::spawn(async move {
+                    store
+                        .look_up_within(&key(n), &[], &(now..now + BUDGET))
+                        .await
+                })
             })
             .collect();
         for read in reads {
@@ -631,7 +637,7 @@ mod runtimes {
                     let store = store.clone();
                     tokio::spawn(async move {
                         store
-                            .look_up_within(&key("a"), &[], now..now + BUDGET)
+                            .look_up_within(&key("a"), &[], &(now..now + BUDGET))
                             .await
                     })
                 })

@@ -44,7 +44,7 @@ pub trait Reads: Sync {
 
 impl Reads for Store {
     async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, StoreError> {
-        self.look_up_within(key, tags, lasting(PATIENCE)).await
+        self.look_up_within(key, tags, &lasting(PATIENCE)).await
     }
 
     async fn found_watched(&self, key: &Key) -> Result<(Found, Change), StoreError> {
@@ -54,7 +54,7 @@ impl Reads for Store {
 
 impl Reads for RedisStore {
     async fn look_up(&self, key: &Key, tags: &[Key]) -> Result<Found, StoreError> {
-        self.look_up_within(key, tags, lasting(PATIENCE)).await
+        self.look_up_within(key, tags, &lasting(PATIENCE)).await
     }
 
     async fn found_watched(&self, key: &Key) -> Result<(Found, Change), StoreError> {

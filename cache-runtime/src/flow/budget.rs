@@ -1,18 +1,15 @@
 //! One deadline for all cache operations of one call.
 
-use std::future::{poll_fn, ready};
+use std::future::poll_fn;
 use std::ops::Range;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::Either;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
 use crate::error::{StoreError, StoreErrorKind};
-use crate::place::Place;
-use crate::store::{Found, Store};
 
 /// What is left of the time that the cache may cost one call. The origin's time does not count.
 #[derive(Debug)]
@@ -44,23 +41,12 @@ impl Budget {
         }
     }
 
-    /// Reads an entry for as long as the budget lasts. Cancel safe.
+    /// The time for a look-up that begins now, which the store keeps: reads that are sent together
+    /// share a timer. What it took is taken off by [`settle`](Self::settle).
     ///
-    /// What [`spend`](Self::spend) does of any operation, but the store keeps the time: reads that
-    /// are sent together share a timer. What it took is taken off by [`settle`](Self::settle).
-    pub(crate) fn look_up<'a>(
-        &mut self,
-        store: &'a Store,
-        place: &'a Place,
-    ) -> impl Future<Output = Result<Found, StoreError>> + Send + use<'a> {
-        match self.begin() {
-            Ok(time) => Either::Left(store.look_up_within(&place.key, &place.tags, time)),
-            Err(error) => Either::Right(ready(Err(error))),
-        }
-    }
-
-    /// The time for an operation that begins now.
-    fn begin(&mut self) -> Result<Range<Instant>, StoreError> {
+    /// # Errors
+    /// If nothing is left.
+    pub(crate) fn begin(&mut self) -> Result<Range<Instant>, StoreError> {
         if self.left.is_zero() {
             return Err(spent());
         }

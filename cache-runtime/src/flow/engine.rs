@@ -111,9 +111,10 @@ impl Engine {
         place: &Place,
         stale: Duration,
     ) -> Result<Option<Bytes>, StoreError> {
-        let found = budget.look_up(&self.store, place).await?;
-        let (_, sight) = self.see(found, place, self.store.now(&place.key));
-        Ok(match sight {
+        let time = budget.begin()?;
+        let found = self.store.look_up_within(&place.key, &place.tags, &time);
+        let found = found.await?;
+        Ok(match self.see(&mut Seen::default(), found, place) {
             Ok(Some(Sight::Fresh { payload, .. })) => Some(payload),
             Ok(Some(Sight::Stale { payload, by })) if by < stale => Some(payload),
             Ok(_) | Err(_) => None,
@@ -123,20 +124,21 @@ impl Engine {
     /// What a look-up shows; no sight if there is no entry.
     pub(super) fn see(
         &self,
+        seen: &mut Seen,
         found: Found,
         place: &Place,
-        now: Option<u64>,
-    ) -> (Seen, Result<Option<Sight>, Rejected>) {
+    ) -> Result<Option<Sight>, Rejected> {
         let Some(envelope) = found.envelope else {
-            return (Seen::default(), Ok(None));
+            *seen = Seen::default();
+            return Ok(None);
         };
         let mut generations = found.generations;
         if self.is_broken(Rule::Generations) {
             let opened = envelope::open(&envelope, place.key.as_str(), place.identity);
             generations = opened.ok().map(|opened| opened.generations.to_vec());
         }
-        let (seen, sight) = Seen::look(envelope, generations.as_deref(), place, now);
-        (seen, sight.map(Some))
+        seen.look(envelope, generations.as_deref(), place, found.now)
+            .map(Some)
     }
 
     /// Whether an invalidation that is not confirmed hides what the store holds there.

@@ -1,9 +1,6 @@
 //! What the store holds, and what it is good for.
 
-use std::sync::Arc;
-
-use super::Engine;
-use super::get_or_load::{Flow, HandedOut, Stage, Step};
+use super::get_or_load::{Call, Flow, HandedOut, Stage, Step};
 use super::leased::{Asked, LONGEST, Leased};
 use super::sight::Sight;
 use crate::boxed::Boxed;
@@ -13,35 +10,41 @@ use crate::lease::{Acquire, Acquired, LeaseKind, Token};
 use crate::observe::{Advice, Event, Miss, NotStored, Outcome};
 use crate::place::{Mark, Place};
 use crate::policy::SingleFlight;
-use crate::single_flight::Since;
+use crate::single_flight::{Lead, Since};
 use crate::store::Found;
 use crate::sync::Moment;
 
 impl Flow {
-    pub(super) async fn look_up(&mut self, engine: &Arc<Engine>, place: &Place) -> Option<Step> {
+    pub(super) async fn look_up(&mut self) -> Option<Step> {
+        let place = self.call.place()?;
         // Whatever came of an earlier look.
         (self.unanswered, self.hidden) = (false, false);
         // Before the look at what hides it: an invalidation is noted first and moves the marks then.
-        self.begin_nearby(place);
-        if engine.hides(place) {
+        self.filling = self.call.filling();
+        if self.call.engine.hides(place) {
             self.filling = None;
-            engine.confirm_in_background();
+            self.call.engine.confirm_in_background();
             return self.missed(Miss::Unconfirmed);
         }
         // It is asked later than that, and whoever holds a lead does not come here.
         let since = Since::Stored(self.called);
-        let found = self.budget.look_up(&engine.store, place).await;
+        let store = &self.call.engine.store;
+        let found = match self.budget.begin() {
+            Ok(time) => store.look_up_within(&place.key, &place.tags, &time).await,
+            Err(error) => Err(error),
+        };
         match found {
             Err(error) => self.missed(Miss::Store(error.kind())),
-            Ok(found) => self.look_at(found, since, place),
+            Ok(found) => self.look_at(found, since),
         }
     }
 
     /// What the store holds is good for.
-    pub(super) fn look_at(&mut self, found: Found, since: Since, place: &Place) -> Option<Step> {
-        let now = self.call.engine.store.now(&place.key);
-        let (seen, sight) = self.call.engine.see(found, place, now);
-        self.seen = seen;
+    pub(super) fn look_at(&mut self, found: Found, since: Since) -> Option<Step> {
+        let Call { engine, .. } = &self.call;
+        let place = self.call.place()?;
+        let now = found.now;
+        let sight = engine.see(&mut self.seen, found, place);
         let found = |payload, outcome| HandedOut {
             payload,
             outcome,
@@ -54,15 +57,14 @@ impl Flow {
                 self.found_nearby(left);
                 let early = self.call.detachable
                     && self.seen.is_due_early(left, self.call.policy.early_refresh);
-                self.serve(found(payload, Outcome::Hit), early, place)
+                self.serve(found(payload, Outcome::Hit), early)
             }
             Ok(Some(Sight::Stale { payload, by })) if by < self.call.stale.while_revalidate => {
-                self.serve(found(payload, Outcome::Stale), true, place)
+                self.serve(found(payload, Outcome::Stale), true)
             }
             Ok(Some(Sight::Stale { payload, by })) if by < self.call.stale.if_error => {
                 if self.seen.is_throttled(now) {
-                    let found = found(payload, Outcome::StaleIfError);
-                    return self.serve(found, false, place);
+                    return self.serve(found(payload, Outcome::StaleIfError), false);
                 }
                 self.old = Some(payload);
                 self.missed(Miss::Expired)
@@ -73,20 +75,26 @@ impl Flow {
     }
 
     /// Serves what was found, and refreshes it in the background if nobody else does.
-    pub(super) fn serve(&mut self, found: HandedOut, refresh: bool, place: &Place) -> Option<Step> {
-        let engine = &self.call.engine;
-        let due = refresh
-            && self.call.detachable
-            && self.lead.is_none()
-            && !self.seen.is_busy(engine.store.now(&place.key));
-        let lead = due.then(|| engine.flights.background(place));
-        match lead.flatten() {
+    pub(super) fn serve(&mut self, found: HandedOut, refresh: bool) -> Option<Step> {
+        let lead = match refresh && self.call.detachable && self.lead.is_none() {
+            true => self.background_lead(),
+            false => None,
+        };
+        match lead {
             Some(lead) => {
                 self.stage = Stage::Serve(found);
                 Some(Step::Detach(self.detach(lead)))
             }
             None => Some(self.hand_out(found)),
         }
+    }
+
+    /// The lead of a load in the background, if nobody else loads.
+    fn background_lead(&self) -> Option<Lead> {
+        let Call { engine, .. } = &self.call;
+        let place = self.call.place()?;
+        let busy = self.seen.is_busy(engine.store.now(&place.key));
+        (!busy).then(|| engine.flights.background(place)).flatten()
     }
 
     pub(super) fn missed(&mut self, miss: Miss) -> Option<Step> {
@@ -121,7 +129,6 @@ impl Flow {
     /// Asks for the lease. Leaves the stage at what comes next.
     pub(super) fn acquire<'a>(
         &'a mut self,
-        engine: &'a Arc<Engine>,
         place: &'a Place,
         force: bool,
     ) -> Boxed<'a, Option<Step>> {
@@ -133,7 +140,7 @@ impl Flow {
                 identity: place.identity,
                 // Who loads for the embedded store cannot die without giving up its lease, so there is
                 // nothing to renew, and no timer is needed.
-                lease: if engine.store.is_shared() {
+                lease: if self.call.engine.store.is_shared() {
                     lease
                 } else {
                     longest
@@ -149,7 +156,7 @@ impl Flow {
             self.asked = true;
             self.stage = Stage::Load;
             let turn = self.turn.take();
-            let company = self.company.as_ref();
+            let (engine, company) = (&self.call.engine, self.company.as_ref());
             match Leased::acquire(engine, &mut self.budget, place, &request, company).await {
                 Ok(Asked::Granted(leased)) => {
                     self.record(Event::Leased);
@@ -164,8 +171,9 @@ impl Flow {
                     let found = Found {
                         envelope: Some(envelope),
                         generations: Some(generations),
+                        now: self.call.engine.store.now(&place.key),
                     };
-                    self.look_at(found, since, place)
+                    self.look_at(found, since)
                 }
                 Ok(Asked::Other(Acquired::Busy { kind, token, .. }, generations)) => {
                     self.met = Some(Mark::new(token, &generations));

@@ -24,7 +24,7 @@ use crate::single_flight::{Caller, Landing, Lead, Role, SharedError, Since, Wait
 use crate::sync::Moment;
 
 /// One call of an annotated function, with everything that types decide already decided.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) engine: Arc<Engine>,
     /// The number of the annotated function's site.
@@ -40,6 +40,12 @@ pub(crate) struct Call {
     pub(crate) nearby: Option<Nearby>,
     /// Where the value is, or why the cache is not asked.
     pub(crate) at: Result<Place, Bypass>,
+}
+
+impl Call {
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.at.as_ref().ok()
+    }
 }
 
 /// The next thing that only the typed caller can do.
@@ -61,9 +67,7 @@ pub(crate) enum Step {
 /// One call on its way.
 #[derive(Debug)]
 pub(crate) struct Flow {
-    // Shared with loads in the background, and by no other call: what all calls share is not touched
-    // more often than need be.
-    pub(super) call: Arc<Call>,
+    pub(super) call: Call,
     pub(super) control: Option<Control>,
     pub(super) called: Moment,
     pub(super) budget: Budget,
@@ -121,6 +125,8 @@ pub(super) enum Stage {
     Enter,
     /// Ask the store.
     LookUp,
+    /// Load whatever the store holds.
+    Replace,
     /// Serve what was found.
     Serve(HandedOut),
     /// Share the load of another caller of this process or lead one.
@@ -143,7 +149,7 @@ pub(super) enum Stage {
 
 impl Flow {
     #[inline(always)]
-    pub(crate) fn new(call: Arc<Call>) -> Self {
+    pub(crate) fn new(call: Call) -> Self {
         Self {
             control: Control::take(),
             called: Moment::now(),
@@ -172,12 +178,13 @@ impl Flow {
     }
 
     /// Made where it stays: moving all of it would take longer than writing what is there.
-    pub(crate) fn boxed(call: Arc<Call>) -> Box<Self> {
+    #[inline]
+    pub(crate) fn boxed(call: Call) -> Box<Self> {
         Box::write(Box::new_uninit(), Self::new(call))
     }
 
     /// As one of several calls that are made together.
-    pub(crate) fn in_company(call: Arc<Call>, company: &Company) -> Self {
+    pub(crate) fn in_company(call: Call, company: &Company) -> Self {
         Self {
             company: Some(company.clone()),
             ..Self::new(call)
@@ -188,148 +195,173 @@ impl Flow {
         &self.call.engine
     }
 
-    /// Goes on until the typed caller is needed. What a hit does not need is boxed, so that the
-    /// future of every call is not as large as that of the longest.
+    /// Goes on until the typed caller is needed.
     ///
     /// Cancel safe: dropping the call at any point abandons the flight it leads and the lease it
     /// holds or has asked for, and a waiter takes over.
     pub(crate) async fn next(&mut self) -> Step {
-        let call = self.call.clone();
-        let engine = &call.engine;
-        let place = match &call.at {
-            Ok(place) => place,
-            Err(reason) => return self.bypass(*reason),
-        };
         loop {
-            match mem::replace(&mut self.stage, Stage::Load) {
-                Stage::Enter => {
-                    let mode = self.control.as_ref().map_or(Mode::Cached, Control::mode);
-                    self.stage = match mode {
-                        Mode::Uncached => return self.bypass(Bypass::Uncached),
-                        _ if Loading::is_under_way(engine.id(), &place.key) => {
-                            return self.bypass(Bypass::Reentrant);
-                        }
-                        Mode::Cached => Stage::LookUp,
-                        Mode::Refresh => {
-                            self.take_turn().await;
-                            self.lead = Some(engine.flights.replace(place));
-                            Stage::Acquire { force: true }
-                        }
-                    };
-                }
+            // Looked at where it is: to move it out would take a hit longer than all else here.
+            let step = match self.stage {
+                Stage::Enter => self.enter(),
                 Stage::LookUp => {
                     self.stage = self.after_look_up();
                     let _reads = match &self.company {
                         Some(company) => Some(company.read().await),
                         None => None,
                     };
-                    if let Some(step) = self.look_up(engine, place).await {
-                        return step;
-                    }
+                    self.look_up().await
                 }
-                Stage::Serve(found) => {
-                    self.stage = self.after_look_up();
-                    return self.hand_out(found);
-                }
-                Stage::Join => {
-                    // Who will not ask for a lease, and so will not store anything, needs no turn.
-                    if !self.unanswered {
-                        self.take_turn().await;
-                    }
-                    self.stage = match engine.flights.join(place, &self.caller()) {
-                        Role::Lead(lead) => self.leads(lead),
-                        Role::Wait(flight) => {
-                            self.turn = None;
-                            Stage::Wait(flight)
-                        }
-                    };
-                }
-                Stage::Wait(flight) => {
-                    self.record(Event::Waited);
-                    self.stage = match self.wait(&flight).await {
-                        // A value that may be older than this call.
-                        Ok(None) => {
-                            self.given_up = None;
-                            Stage::LookUp
-                        }
-                        Ok(Some(Landing::Value { payload, since })) => {
-                            self.stage = Stage::Unleased;
-                            return self.hand_out(HandedOut {
-                                payload,
-                                outcome: Outcome::Joined,
-                                since,
-                            });
-                        }
-                        Ok(Some(Landing::Failed(error))) => match (self.old.take(), error) {
-                            (Some(old), _) => Stage::Serve(self.salvaged(old)),
-                            (None, Some(error)) => {
-                                self.stage = Stage::Unleased;
-                                return Step::Fail(error);
-                            }
-                            (None, None) => Stage::Unleased,
-                        },
-                        Ok(Some(Landing::Nothing)) => Stage::Unleased,
-                        Ok(Some(Landing::Abandoned)) => {
-                            self.record(Event::GaveUp);
-                            Stage::Join
-                        }
-                        Err(_) => {
-                            self.record(Event::GaveUp);
-                            self.patience = None;
-                            match (self.impatient(), mem::replace(&mut self.again, true)) {
-                                (Some(old), _) => Stage::Serve(old),
-                                // Its leader has waited for another process, and loads now.
-                                (None, false) if flight.is_delayed() => Stage::Wait(flight),
-                                (None, false) => Stage::Overtake(flight),
-                                (None, true) => Stage::Alone,
-                            }
-                        }
-                    };
-                }
-                Stage::Overtake(flight) => {
-                    let caller = self.caller();
-                    self.stage = match engine.flights.overtake(place, &flight, &caller) {
-                        Role::Lead(lead) => self.leads(lead),
-                        Role::Wait(other) => {
-                            self.given_up = Some(flight);
-                            Stage::Wait(other)
-                        }
-                    };
-                }
-                Stage::Alone => {
-                    // Who has waited in vain once waits no more.
-                    self.again = true;
-                    let lead = engine.flights.alone(place);
-                    self.stage = self.leads(lead);
-                }
-                Stage::Unleased => {
-                    self.lead = Some(engine.flights.alone(place));
-                }
-                Stage::Acquire { force } => {
-                    self.take_turn().await;
-                    let acquired = self.acquire(engine, place, force);
-                    if let Some(step) = acquired.await {
-                        return step;
-                    }
-                }
-                Stage::Watch(token) => {
-                    self.turn = None;
-                    self.record(Event::Waited);
-                    let watched = self.watch(engine, place, token);
-                    if let Some(step) = watched.await {
-                        return step;
-                    }
-                }
-                Stage::Load => match self.lead.take() {
-                    None => self.stage = Stage::Alone,
-                    Some(lead) if self.may_detach() => {
-                        self.stage = Stage::Wait(lead.waiter());
-                        return Step::Detach(self.detach(lead));
-                    }
-                    Some(lead) => return Step::Load(self.start(engine, place.key.clone(), lead)),
-                },
+                _ => self.or_load().await,
+            };
+            if let Some(step) = step {
+                return step;
             }
         }
+    }
+
+    /// Whether the cache is to be asked at all.
+    fn enter(&mut self) -> Option<Step> {
+        let place = match &self.call.at {
+            Ok(place) => place,
+            Err(reason) => return Some(self.bypass(*reason)),
+        };
+        let mode = self.control.as_ref().map_or(Mode::Cached, Control::mode);
+        self.stage = match mode {
+            Mode::Uncached => return Some(self.bypass(Bypass::Uncached)),
+            _ if Loading::is_under_way(self.call.engine.id(), &place.key) => {
+                return Some(self.bypass(Bypass::Reentrant));
+            }
+            Mode::Cached => Stage::LookUp,
+            Mode::Refresh => Stage::Replace,
+        };
+        None
+    }
+
+    /// Whatever a hit does not need, boxed, so that the future of every call is not as large as that
+    /// of the longest.
+    fn or_load(&mut self) -> Boxed<'_, Option<Step>> {
+        Box::pin(async move {
+            let place = &self.call.place()?.clone();
+            loop {
+                match mem::replace(&mut self.stage, Stage::Load) {
+                    stage @ (Stage::Enter | Stage::LookUp) => {
+                        self.stage = stage;
+                        return None;
+                    }
+                    Stage::Replace => {
+                        self.take_turn().await;
+                        self.lead = Some(self.call.engine.flights.replace(place));
+                        self.stage = Stage::Acquire { force: true };
+                    }
+                    Stage::Serve(found) => {
+                        self.stage = self.after_look_up();
+                        return Some(self.hand_out(found));
+                    }
+                    Stage::Join => {
+                        // Who will not ask for a lease, and so will not store anything, needs no turn.
+                        if !self.unanswered {
+                            self.take_turn().await;
+                        }
+                        let caller = self.caller();
+                        self.stage = match self.call.engine.flights.join(place, &caller) {
+                            Role::Lead(lead) => self.leads(lead),
+                            Role::Wait(flight) => {
+                                self.turn = None;
+                                Stage::Wait(flight)
+                            }
+                        };
+                    }
+                    Stage::Wait(flight) => {
+                        self.record(Event::Waited);
+                        self.stage = match self.wait(&flight).await {
+                            // A value that may be older than this call.
+                            Ok(None) => {
+                                self.given_up = None;
+                                Stage::LookUp
+                            }
+                            Ok(Some(Landing::Value { payload, since })) => {
+                                self.stage = Stage::Unleased;
+                                return Some(self.hand_out(HandedOut {
+                                    payload,
+                                    outcome: Outcome::Joined,
+                                    since,
+                                }));
+                            }
+                            Ok(Some(Landing::Failed(error))) => match (self.old.take(), error) {
+                                (Some(old), _) => Stage::Serve(self.salvaged(old)),
+                                (None, Some(error)) => {
+                                    self.stage = Stage::Unleased;
+                                    return Some(Step::Fail(error));
+                                }
+                                (None, None) => Stage::Unleased,
+                            },
+                            Ok(Some(Landing::Nothing)) => Stage::Unleased,
+                            Ok(Some(Landing::Abandoned)) => {
+                                self.record(Event::GaveUp);
+                                Stage::Join
+                            }
+                            Err(_) => {
+                                self.record(Event::GaveUp);
+                                self.patience = None;
+                                match (self.impatient(), mem::replace(&mut self.again, true)) {
+                                    (Some(old), _) => Stage::Serve(old),
+                                    // Its leader has waited for another process, and loads now.
+                                    (None, false) if flight.is_delayed() => Stage::Wait(flight),
+                                    (None, false) => Stage::Overtake(flight),
+                                    (None, true) => Stage::Alone,
+                                }
+                            }
+                        };
+                    }
+                    Stage::Overtake(flight) => {
+                        let caller = self.caller();
+                        let flights = &self.call.engine.flights;
+                        self.stage = match flights.overtake(place, &flight, &caller) {
+                            Role::Lead(lead) => self.leads(lead),
+                            Role::Wait(other) => {
+                                self.given_up = Some(flight);
+                                Stage::Wait(other)
+                            }
+                        };
+                    }
+                    Stage::Alone => {
+                        // Who has waited in vain once waits no more.
+                        self.again = true;
+                        let lead = self.call.engine.flights.alone(place);
+                        self.stage = self.leads(lead);
+                    }
+                    Stage::Unleased => {
+                        self.lead = Some(self.call.engine.flights.alone(place));
+                    }
+                    Stage::Acquire { force } => {
+                        self.take_turn().await;
+                        let acquired = self.acquire(place, force);
+                        if let Some(step) = acquired.await {
+                            return Some(step);
+                        }
+                    }
+                    Stage::Watch(token) => {
+                        self.turn = None;
+                        self.record(Event::Waited);
+                        let watched = self.watch(place, token);
+                        if let Some(step) = watched.await {
+                            return Some(step);
+                        }
+                    }
+                    Stage::Load => match self.lead.take() {
+                        None => self.stage = Stage::Alone,
+                        Some(lead) if self.may_detach() => {
+                            self.stage = Stage::Wait(lead.waiter());
+                            return Some(Step::Detach(self.detach(lead)));
+                        }
+                        Some(lead) => {
+                            return Some(Step::Load(self.start(place.key.clone(), lead)));
+                        }
+                    },
+                }
+            }
+        })
     }
 
     /// One of a batch waits until there are few enough that load.
@@ -356,15 +388,14 @@ impl Flow {
     /// asked for before.
     pub(crate) fn begin<'a>(&'a mut self) -> Boxed<'a, Option<Run>> {
         Box::pin(async move {
-            let call = self.call.clone();
-            let (engine, place) = (&call.engine, call.at.as_ref().ok()?);
+            let place = self.call.at.clone().ok()?;
             if !self.asked {
-                self.acquire(engine, place, false).await;
+                self.acquire(&place, false).await;
                 self.handed_out = None;
                 self.leased.as_ref()?;
             }
             let lead = self.lead.take()?;
-            Some(self.start(engine, place.key.clone(), lead))
+            Some(self.start(place.key, lead))
         })
     }
 

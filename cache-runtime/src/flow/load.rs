@@ -1,12 +1,10 @@
 //! The load, and what comes of it: a value that is stored and shared, an error, an old value.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::Engine;
 use super::get_or_load::{Flow, HandedOut};
 use super::leased::Leased;
 use crate::boxed::Boxed;
@@ -19,7 +17,7 @@ use crate::rules::Verdict;
 use crate::single_flight::{Landing, Lead, SharedError};
 
 impl Flow {
-    pub(super) fn start(&mut self, engine: &Arc<Engine>, key: Key, lead: Lead) -> Run {
+    pub(super) fn start(&mut self, key: Key, lead: Lead) -> Run {
         self.record(Event::Load);
         // Without a lease, who still sees what was in the way knows as well that nothing was
         // invalidated in between.
@@ -31,7 +29,7 @@ impl Flow {
             .leased
             .as_ref()
             .and_then(|leased| leased.upkeep(policy.lease, policy.timeout));
-        Loading::new(engine.id(), key).run(upkeep)
+        Loading::new(self.call.engine.id(), key).run(upkeep)
     }
 
     /// Whether the load goes on in the background if it takes too long.
@@ -112,11 +110,10 @@ impl Flow {
                 return Err(NotStored::Refused);
             }
         };
-        let call = self.call.clone();
-        let (Ok(place), Some((started, since))) = (&call.at, self.started) else {
+        let (Ok(place), Some((started, since))) = (self.call.at.clone(), self.started) else {
             return Err(NotStored::Refused);
         };
-        let engine = &call.engine;
+        let (engine, place) = (self.call.engine.clone(), &place);
         let encoded = encoded.jittered(self.call.policy.jitter);
         // Zero would say that the value does not come from the origin.
         let cost = started.elapsed().max(Duration::from_millis(1));

@@ -6,9 +6,8 @@ use super::get_or_load::Flow;
 use super::{Call, Engine};
 use crate::call::Control;
 use crate::key::{Key, KeyBuilder};
-use crate::near::{NearRule, Numbered};
+use crate::near::{Filling, NearRule, Numbered};
 use crate::observe::{Event, Outcome};
-use crate::place::Place;
 use crate::site::Site;
 use crate::store::Store;
 
@@ -20,19 +19,19 @@ pub(crate) struct Nearby {
     pub(crate) numbered: Option<Numbered>,
 }
 
-impl Flow {
-    /// Before the store is asked.
-    pub(super) fn begin_nearby(&mut self, place: &Place) {
-        let Call { engine, nearby, .. } = &*self.call;
-        self.filling = match (nearby, &engine.near) {
-            (Some(nearby), Some(near)) => near.begin(place, nearby.numbered).or_else(|| {
-                nearby.watch(engine, !place.tags.is_empty());
-                None
-            }),
-            _ => None,
-        };
+impl Call {
+    /// Before the store is asked: whether a copy of what is found may be kept.
+    pub(super) fn filling(&self) -> Option<Filling> {
+        let Self { engine, nearby, .. } = self;
+        let (place, nearby, near) = (self.place()?, nearby.as_ref()?, engine.near.as_ref()?);
+        near.begin(place, nearby.numbered).or_else(|| {
+            nearby.watch(engine, !place.tags.is_empty());
+            None
+        })
     }
+}
 
+impl Flow {
     /// What was found is fresh for this much longer.
     pub(super) fn found_nearby(&mut self, left: Duration) {
         if let Some(filling) = &mut self.filling {

@@ -43,37 +43,38 @@ impl Seen {
     /// Looks at an envelope, given the generations of the tags at the same time. Without a clock, a
     /// value is fresh as long as it is there.
     pub(super) fn look(
+        &mut self,
         mut envelope: Bytes,
         generations: Option<&[Generation]>,
         place: &Place,
         now: Option<u64>,
-    ) -> (Self, Result<Sight, Rejected>) {
+    ) -> Result<Sight, Rejected> {
         let Place { key, identity, .. } = place;
         let digest = generations.map(place::digest);
         match envelope::open(&envelope, key.as_str(), *identity) {
             Ok(opened) => {
-                let seen = Self {
+                *self = Self {
                     stamp: Some(opened.stamp),
                     lease: opened.lease,
                     cost: Some(opened.meta.load_cost),
                     generations: digest,
                 };
                 if generations != Some(opened.generations) {
-                    return (seen, Ok(Sight::TagInvalidated));
+                    return Ok(Sight::TagInvalidated);
                 }
                 let (meta, start) = (opened.meta, envelope.len() - opened.payload.len());
                 envelope.advance(start);
-                (seen, Ok(Sight::new(envelope, &meta, now)))
+                Ok(Sight::new(envelope, &meta, now))
             }
             Err(rejected) => {
                 let lease = envelope::lease(&envelope).filter(|(of, _)| of == identity);
-                let seen = Self {
+                *self = Self {
                     stamp: envelope::stamp(&envelope),
                     lease: lease.map(|(_, lease)| lease),
                     cost: None,
                     generations: digest,
                 };
-                (seen, Err(rejected))
+                Err(rejected)
             }
         }
     }

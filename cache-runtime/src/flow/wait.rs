@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::mem;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -12,9 +11,9 @@ use tokio::runtime::Handle;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::Company;
 use super::get_or_load::{Flow, HandedOut, Stage, Step};
 use super::sight::Sight;
-use super::{Company, Engine};
 use crate::boxed::Boxed;
 use crate::error::StoreErrorKind;
 use crate::lease::Token;
@@ -94,7 +93,6 @@ impl Flow {
     /// comes next.
     pub(super) fn watch<'a>(
         &'a mut self,
-        engine: &'a Arc<Engine>,
         place: &'a Place,
         mut token: Token,
     ) -> Boxed<'a, Option<Step>> {
@@ -116,7 +114,11 @@ impl Flow {
             for attempt in 0.. {
                 let since = Since::Stored(Moment::next());
                 let read = {
-                    let look_up = engine.store.look_up_watched(&place.key, &place.tags);
+                    let look_up = self
+                        .call
+                        .engine
+                        .store
+                        .look_up_watched(&place.key, &place.tags);
                     timeout(policy.timeout, look_up).await
                 };
                 let (found, mut change) = match read {
@@ -124,9 +126,9 @@ impl Flow {
                     Ok(Err(error)) => return self.lost_sight(error.kind()),
                     Err(_) => return self.lost_sight(StoreErrorKind::Timeout),
                 };
-                let now = engine.store.now(&place.key);
-                let (seen, sight) = engine.see(found, place, now);
-                self.seen = seen;
+                let now = found.now;
+                let sight = self.call.engine.see(&mut self.seen, found, place);
+                let seen = self.seen;
                 let stale = self.call.stale.while_revalidate;
                 match sight {
                     // Deleted. Whoever asks first loads.

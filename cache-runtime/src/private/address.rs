@@ -9,9 +9,11 @@ use super::{Plan, Returns};
 use crate::cache::{Cache, Held};
 use crate::call::{Control, Mode};
 use crate::codec::Codec;
+use crate::error::CacheError;
 use crate::flow::{Engine, Nearby};
 use crate::key::{Draft, Field, Key, KeyBuilder, KeyError};
 use crate::near::{Named, NearRule, NearValue, Numbered, Text};
+use crate::place::{Place, Tags};
 use crate::rules::{CacheValue, Rules, Ttl};
 use crate::site::Site;
 use crate::spot::Spot;
@@ -240,15 +242,37 @@ pub(super) struct Addressed {
 }
 
 impl Addressed {
-    /// The place of the value; it takes the key along.
+    /// The place of the value, for a call; it takes the key along.
+    ///
+    /// # Errors
+    /// If the key or a tag cannot be rendered, or the codec cannot carry the type.
+    pub(super) fn place<V: CacheValue, C: Codec>(&mut self) -> Result<Place, CacheError> {
+        Ok(Place {
+            key: self.key()?,
+            identity: self.site.identity::<V, C>()?,
+            tags: self.tags()?,
+        })
+    }
+
+    /// The same for an entry, which can be deleted all the same.
     pub(super) fn spot<V: CacheValue, C: Codec>(&mut self) -> Spot {
-        let key = self.key.take().unwrap_or_else(|| {
+        Spot::new(self.key(), self.site.identity::<V, C>(), self.tags())
+    }
+
+    fn key(&mut self) -> Result<Key, KeyError> {
+        let draft = self.key.take().unwrap_or_else(|| {
             let key = KeyBuilder::new(&self.engine.namespace);
             key.text(&self.site.path(self.scope)).draft()
         });
-        let key = key.map(|draft| draft.to_key());
-        let tags = self.tags.drain(..).collect();
-        Spot::new(key, self.site.identity::<V, C>(), tags)
+        Ok(draft?.to_key())
+    }
+
+    fn tags(&mut self) -> Result<Tags, KeyError> {
+        match self.tags.is_empty() {
+            // Most have none, and need not go through all of the below to find out.
+            true => Ok(Tags::default()),
+            false => self.tags.drain(..).collect(),
+        }
     }
 }
 

@@ -240,11 +240,11 @@ impl<S: Returns, C: Codec> Member<S, C> {
         unconstrained(async move {
             match typed.decide(flow).await {
                 Decision::Done(out) => Decided::Done(at, out),
-                Decision::Load(flow, run) => Decided::Missing(member(flow, None), Some(run)),
+                Decision::Load(_, flow, run) => Decided::Missing(member(flow, None), Some(run)),
                 Decision::Bypass(flow, reason) => {
                     Decided::Missing(member(flow, Some(reason)), None)
                 }
-                Decision::Detach(flow, _) => Decided::Again(member(flow, None)),
+                Decision::Detach(_, flow, _) => Decided::Again(member(flow, None)),
             }
         })
     }

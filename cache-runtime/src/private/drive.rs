@@ -22,14 +22,14 @@ use crate::observe::Bypass;
 /// A load in the background.
 pub(super) type Detached<R> = Pin<Box<dyn Future<Output = R> + Send>>;
 
-/// What is left to do after a decision.
-pub(super) enum Decision<R> {
+/// What is left to do after a decision, and `T` to do it with.
+pub(super) enum Decision<T, R> {
     /// Return this.
     Done(R),
     /// Run the origin, then finish.
-    Load(Box<Flow>, Run),
+    Load(T, Box<Flow>, Run),
     /// Let this flow load in the background, and decide again.
-    Detach(Box<Flow>, Box<Flow>),
+    Detach(T, Box<Flow>, Box<Flow>),
     /// Run the origin, in which the cache has no part.
     Bypass(Box<Flow>, Bypass),
 }
@@ -122,7 +122,6 @@ impl<F: Future> Future for Outlined<F> {
 
 /// The steps that know the types, `T` being what they need for it.
 pub(super) struct Steps<T, R, D, E> {
-    pub(super) typed: T,
     pub(super) decide: fn(T, Box<Flow>) -> D,
     pub(super) finish: fn(T, Box<Flow>, R) -> E,
     pub(super) detach: fn(T, Box<Flow>, Detached<R>),
@@ -135,24 +134,26 @@ pin_project! {
         #[pin]
         origin: O,
         #[pin]
-        stage: Stage<D, E>,
+        stage: Stage<T, D, E>,
         steps: Steps<T, R, D, E>,
     }
 }
 
 pin_project! {
     #[project = StageProjection]
-    enum Stage<D, E> {
+    enum Stage<T, D, E> {
         Decide { #[pin] decision: D },
-        Load { flow: Option<Box<Flow>>, run: Run },
+        Load { typed: T, flow: Option<Box<Flow>>, run: Run },
         Bypass { flow: Box<Flow>, reason: Bypass },
-        Finish { #[pin] end: E },
+        // Boxed: a hit does not need it.
+        Finish { end: Pin<Box<E>> },
     }
 }
 
-impl<T: Copy, R, D, E, O> Drive<T, R, D, E, O> {
-    pub(super) fn new(flow: Box<Flow>, steps: Steps<T, R, D, E>, origin: O) -> Self {
-        let decision = (steps.decide)(steps.typed, flow);
+impl<T, R, D, E, O> Drive<T, R, D, E, O> {
+    #[inline]
+    pub(super) fn new(typed: T, flow: Box<Flow>, steps: Steps<T, R, D, E>, origin: O) -> Self {
+        let decision = (steps.decide)(typed, flow);
         Self {
             origin,
             stage: Stage::Decide { decision },
@@ -164,7 +165,7 @@ impl<T: Copy, R, D, E, O> Drive<T, R, D, E, O> {
 impl<T, R, D, E, O> Future for Drive<T, R, D, E, O>
 where
     T: Copy,
-    D: Future<Output = Decision<R>>,
+    D: Future<Output = Decision<T, R>>,
     E: Future<Output = R>,
     O: Origin<Output = R>,
 {
@@ -179,38 +180,39 @@ where
 /// Goes on as far as it goes, whatever the origin is.
 #[inline(never)]
 fn advance<T, R, D, E>(
-    mut stage: Pin<&mut Stage<D, E>>,
+    mut stage: Pin<&mut Stage<T, D, E>>,
     steps: &Steps<T, R, D, E>,
     mut origin: Pin<&mut dyn Origin<Output = R>>,
     context: &mut Context<'_>,
 ) -> Poll<R>
 where
     T: Copy,
-    D: Future<Output = Decision<R>>,
+    D: Future<Output = Decision<T, R>>,
     E: Future<Output = R>,
 {
     loop {
         let next = match stage.as_mut().project() {
             StageProjection::Decide { decision } => match ready!(decision.poll(context)) {
                 Decision::Done(out) => return Poll::Ready(out),
-                Decision::Load(flow, run) => Stage::Load {
+                Decision::Load(typed, flow, run) => Stage::Load {
+                    typed,
                     flow: Some(flow),
                     run,
                 },
                 Decision::Bypass(flow, reason) => Stage::Bypass { flow, reason },
-                Decision::Detach(flow, detached) => {
+                Decision::Detach(typed, flow, detached) => {
                     if let Some(origin) = origin.detached() {
-                        (steps.detach)(steps.typed, detached, origin);
+                        (steps.detach)(typed, detached, origin);
                     }
-                    let decision = (steps.decide)(steps.typed, flow);
+                    let decision = (steps.decide)(typed, flow);
                     Stage::Decide { decision }
                 }
             },
-            StageProjection::Load { flow, run } => {
+            StageProjection::Load { typed, flow, run } => {
                 let out = ready!(run.poll(origin.as_mut(), context));
                 match flow.take() {
                     Some(flow) => Stage::Finish {
-                        end: (steps.finish)(steps.typed, flow, out),
+                        end: Box::pin((steps.finish)(*typed, flow, out)),
                     },
                     // It was there when the load began, and this is left at once.
                     None => return Poll::Ready(out),
@@ -221,7 +223,7 @@ where
                 flow.bypassed(*reason);
                 return Poll::Ready(out);
             }
-            StageProjection::Finish { end } => return end.poll(context),
+            StageProjection::Finish { end } => return end.as_mut().poll(context),
         };
         stage.set(next);
     }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::Addressed;
@@ -93,13 +92,14 @@ impl<S: Returns, C> Plan<S, C> {
 
 impl<S: Returns, C: Codec> Plan<S, C> {
     /// The value: from the store, from another caller's load, or from the origin.
+    #[inline]
     pub fn get_or_load<F: Future<Output = S::Out>>(
         self,
         origin: F,
     ) -> impl Future<Output = S::Out> {
-        let steps = self.steps();
+        let (typed, steps) = (self.typed(), Self::steps());
         let flow = Flow::boxed(self.call(false));
-        Drive::new(flow, steps, Here { body: origin })
+        Drive::new(typed, flow, steps, Here { body: origin })
     }
 
     /// The same for an origin that owns its arguments, and so can be run in the background.
@@ -112,23 +112,21 @@ impl<S: Returns, C: Codec> Plan<S, C> {
     {
         let steps = Steps {
             detach: Typed::<S, C>::detach,
-            ..self.steps()
+            ..Self::steps()
         };
+        let typed = self.typed();
         let flow = Flow::boxed(self.call(true));
-        Drive::new(flow, steps, Anywhere { load, body: None })
+        Drive::new(typed, flow, steps, Anywhere { load, body: None })
     }
 
     #[expect(clippy::type_complexity, reason = "the futures have no names")]
-    fn steps(
-        &self,
-    ) -> Steps<
+    fn steps() -> Steps<
         Typed<S, C>,
         S::Out,
-        impl Future<Output = Decision<S::Out>> + use<S, C>,
+        impl Future<Output = Decision<Typed<S, C>, S::Out>> + use<S, C>,
         impl Future<Output = S::Out> + use<S, C>,
     > {
         Steps {
-            typed: self.typed(),
             decide: Typed::decide,
             finish: Typed::finish,
             detach: |_, _, _| {},
@@ -144,7 +142,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
     }
 
     /// As one of the calls of a batch.
-    pub(super) fn into_call(self) -> (Typed<S, C>, Arc<Call>) {
+    pub(super) fn into_call(self) -> (Typed<S, C>, Call) {
         (self.typed(), self.call(false))
     }
 
@@ -165,8 +163,8 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         })
     }
 
-    fn call(mut self, detachable: bool) -> Arc<Call> {
-        let spot = self.at.spot::<S::Value, C>();
+    fn call(mut self, detachable: bool) -> Call {
+        let place = self.at.place::<S::Value, C>();
         let Addressed {
             engine,
             site,
@@ -181,12 +179,12 @@ impl<S: Returns, C: Codec> Plan<S, C> {
         } else if bypass {
             Err(Bypass::Asked)
         } else {
-            spot.into_usable().map_err(|error| {
+            place.map_err(|error| {
                 stats.advise(Advice::Unsupported, || error.to_string());
                 Bypass::Unsupported
             })
         };
-        Arc::new(Call {
+        Call {
             policy: self.policy.unwrap_or(engine.policy),
             stale: self.rules.stale,
             hold: self.rules.hold(),
@@ -195,7 +193,7 @@ impl<S: Returns, C: Codec> Plan<S, C> {
             engine,
             site: site.id(),
             at,
-        })
+        }
     }
 }
 
@@ -223,7 +221,7 @@ impl<S: Returns, C: Codec> Typed<S, C> {
     pub(super) fn decide(
         self,
         mut flow: Box<Flow>,
-    ) -> impl Future<Output = Decision<S::Out>> + use<S, C> {
+    ) -> impl Future<Output = Decision<Self, S::Out>> + use<S, C> {
         async move {
             loop {
                 match Outlined::new(flow.next()).await {
@@ -244,8 +242,8 @@ impl<S: Returns, C: Codec> Typed<S, C> {
                         }
                         None => flow.undecodable(),
                     },
-                    Step::Load(run) => return Decision::Load(flow, run),
-                    Step::Detach(detached) => return Decision::Detach(flow, detached),
+                    Step::Load(run) => return Decision::Load(self, flow, run),
+                    Step::Detach(detached) => return Decision::Detach(self, flow, detached),
                     Step::Bypass(reason) => return Decision::Bypass(flow, reason),
                 }
             }

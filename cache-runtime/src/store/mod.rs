@@ -40,25 +40,41 @@ pub enum Store {
 }
 
 /// What a look-up has found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Found {
     /// The bytes under the key.
     pub envelope: Option<Bytes>,
     /// The generations of the tags, in their order; none if one of them has none, which nothing
     /// equals.
     pub generations: Option<Vec<Generation>>,
+    /// When it was found, by the [store's clock](Store::now).
+    pub now: Option<u64>,
 }
 
 impl Found {
-    /// From what lies under the key and under each tag.
-    fn new(envelope: Option<Bytes>, tags: impl IntoIterator<Item = Option<Bytes>>) -> Self {
+    /// From what lies under the key and under each tag, now.
+    fn new(
+        envelope: Option<Bytes>,
+        tags: impl IntoIterator<Item = Option<Bytes>>,
+        now: Option<u64>,
+    ) -> Self {
         let generation = |bytes: Option<Bytes>| Generation::try_from(&bytes?[..]).ok();
         Self {
             envelope,
             generations: tags.into_iter().map(generation).collect(),
+            now,
         }
     }
 }
+
+/// Whenever they were found.
+impl PartialEq for Found {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.envelope, &self.generations) == (&other.envelope, &other.generations)
+    }
+}
+
+impl Eq for Found {}
 
 impl Store {
     /// The bytes under `key` and the generations of `tags`: one command on Redis and nothing else,
@@ -68,11 +84,12 @@ impl Store {
     ///
     /// [`StoreError`] if the store fails, or does not answer by the end of the time, which begins
     /// now; an absent or expired entry is `None`.
+    #[inline]
     pub fn look_up_within<'a>(
         &'a self,
         key: &'a Key,
         tags: &'a [Key],
-        time: Range<Instant>,
+        time: &'a Range<Instant>,
     ) -> impl Future<Output = Result<Found, StoreError>> + Send + use<'a> {
         // Every call carries this future, and an `async fn` keeps room for each argument twice.
         match self {

@@ -75,6 +75,7 @@ impl MemoryStore {
         Found::new(
             self.get(key, now),
             tags.iter().map(|tag| self.get(tag, now)),
+            Some(self.now_at(now)),
         )
     }
 
@@ -197,7 +198,7 @@ impl MemoryStore {
         let now = Instant::now();
         let (envelope, change) = self.shard(key).lock().get_watched(key, now);
         let tags = tags.iter().map(|tag| self.get(tag, now));
-        (Found::new(envelope, tags), change)
+        (Found::new(envelope, tags, Some(self.now_at(now))), change)
     }
 
     /// Milliseconds since the Unix epoch: the system's clock when the store was made, and

@@ -124,7 +124,7 @@ mod tests {
         (0..many)
             .map(|number| {
                 let (reply, caller) = oneshot::channel();
-                let found = Found::new(Some(number.to_string().into()), []);
+                let found = Found::new(Some(number.to_string().into()), [], None);
                 let answer = Answer {
                     caller: reply,
                     reply: Ok(found),

@@ -1,6 +1,7 @@
 //! Watching over calls: one that is dropped unanswered may be the first sign of a link that hangs.
 
 use std::{
+    ops::Range,
     pin::Pin,
     sync::atomic::Ordering::Relaxed,
     task::{Context, Poll},
@@ -14,7 +15,7 @@ use tokio::{
 
 use super::{
     lane::{Shared, late},
-    reads::{Reply, Ticket},
+    reads::{Reply, Ticket, given_up},
 };
 use crate::boxed::Boxed;
 
@@ -61,15 +62,22 @@ pub(super) struct Waiting<'a> {
     shared: &'a Shared,
     ticket: Ticket,
     here: runtime::Id,
+    time: &'a Range<Instant>,
 }
 
 impl<'a> Waiting<'a> {
     /// For a caller on this runtime.
-    pub(super) fn new(shared: &'a Shared, ticket: Ticket, here: runtime::Id) -> Self {
+    pub(super) fn new(
+        shared: &'a Shared,
+        ticket: Ticket,
+        here: runtime::Id,
+        time: &'a Range<Instant>,
+    ) -> Self {
         Self {
             shared,
             ticket,
             here,
+            time,
         }
     }
 
@@ -86,7 +94,7 @@ impl<'a> Waiting<'a> {
     /// The reply, if it comes by the deadline.
     pub(super) fn in_time(mut self) -> Boxed<'a, Reply> {
         Box::pin(async move {
-            let ticket = timeout_at(self.ticket.deadline, Pin::new(&mut self.ticket));
+            let ticket = timeout_at(given_up(self.time), Pin::new(&mut self.ticket));
             ticket.await.unwrap_or_else(|_| Err(late()))
         })
     }
@@ -94,8 +102,8 @@ impl<'a> Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if let Some(since) = self.ticket.waits_since()
-            && is_overdue(since, Some(self.ticket.deadline))
+        if self.ticket.waits()
+            && is_overdue(self.time.start, Some(given_up(self.time)))
             && self.ticket.counts()
         {
             self.shared.unanswered();

@@ -232,17 +232,17 @@ impl Lane {
     }
 
     /// Joins those who read; none while there is no connection.
-    pub(super) fn begin(
-        &self,
+    pub(super) fn begin<'a>(
+        &'a self,
         key: &Key,
         tags: &[Key],
-        time: &Range<Instant>,
+        time: &'a Range<Instant>,
         context: &mut Context<'_>,
-    ) -> Result<Option<Waiting<'_>>, Failure> {
+    ) -> Result<Option<Waiting<'a>>, Failure> {
         self.admit()?;
         let here = runtime()?.id();
         let ticket = self.shared.join(key, tags, time, context);
-        Ok(ticket.map(|ticket| Waiting::new(&self.shared, ticket, here)))
+        Ok(ticket.map(|ticket| Waiting::new(&self.shared, ticket, here, time)))
     }
 
     /// The same once there is a connection, to the end.
@@ -260,11 +260,8 @@ impl Lane {
                 .map_err(|_| late())?;
             call.finish();
             let number = wire?.number;
-            let begun = poll_fn(|context| {
-                let time = Instant::now()..deadline;
-                let begun = self.begin(key, tags, &time, context);
-                Poll::Ready(begun)
-            });
+            let time = Instant::now()..deadline;
+            let begun = poll_fn(|context| Poll::Ready(self.begin(key, tags, &time, context)));
             match begun.await? {
                 Some(waiting) => waiting.in_time().await,
                 None => {

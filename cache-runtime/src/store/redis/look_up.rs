@@ -32,7 +32,7 @@ pub(super) struct LookUp<'a> {
     lane: &'a Lane,
     key: &'a Key,
     tags: &'a [Key],
-    time: Range<Instant>,
+    time: &'a Range<Instant>,
     again: bool,
     state: State<'a>,
 }
@@ -44,7 +44,13 @@ enum State<'a> {
 }
 
 impl<'a> LookUp<'a> {
-    pub(super) fn new(lane: &'a Lane, key: &'a Key, tags: &'a [Key], time: Range<Instant>) -> Self {
+    #[inline]
+    pub(super) fn new(
+        lane: &'a Lane,
+        key: &'a Key,
+        tags: &'a [Key],
+        time: &'a Range<Instant>,
+    ) -> Self {
         Self {
             lane,
             key,
@@ -62,11 +68,15 @@ impl Future for LookUp<'_> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let Self {
-            lane, key, tags, ..
+            lane,
+            key,
+            tags,
+            time,
+            ..
         } = *this;
         loop {
             let reply = match &mut this.state {
-                State::Begin => match lane.begin(key, tags, &this.time, context) {
+                State::Begin => match lane.begin(key, tags, time, context) {
                     Ok(Some(waiting)) => {
                         this.state = match waiting.is_timed() {
                             true => State::Wait(waiting),
@@ -75,7 +85,7 @@ impl Future for LookUp<'_> {
                         continue;
                     }
                     Ok(None) => {
-                        this.state = State::LongWay(lane.begin_connected(key, tags, this.time.end));
+                        this.state = State::LongWay(lane.begin_connected(key, tags, time.end));
                         continue;
                     }
                     Err(failure) => Err(failure),
@@ -85,8 +95,8 @@ impl Future for LookUp<'_> {
             };
             match reply {
                 Err(Failure { again: true, .. }) if mem::take(&mut this.again) => {
-                    this.time.start = Instant::now();
-                    this.state = State::Begin;
+                    // From now on.
+                    this.state = State::LongWay(lane.begin_connected(key, tags, time.end));
                 }
                 reply => return Poll::Ready(reply.map_err(|failure| failure.error)),
             }

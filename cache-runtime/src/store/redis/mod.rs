@@ -112,11 +112,12 @@ impl RedisStore {
     ///
     /// [`StoreError`] if the server fails or refuses, or does not answer by the end of the time or
     /// within 5 s; for a `GET` also if the key holds no string.
+    #[inline]
     pub fn look_up_within<'a>(
         &'a self,
         key: &'a Key,
         tags: &'a [Key],
-        time: Range<Instant>,
+        time: &'a Range<Instant>,
     ) -> impl Future<Output = Result<Found, StoreError>> + Send + use<'a> {
         LookUp::new(self.lane(key), key, tags, time)
     }

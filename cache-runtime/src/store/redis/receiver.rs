@@ -141,6 +141,8 @@ impl Receiver {
 
     fn take_parts(&mut self) -> Result<(), OutOfStep> {
         let reads = &self.shared.reads;
+        // All of it has come by now, and reading the clock takes longer than anything else here.
+        let now = self.shared.clock.now();
         loop {
             let part = match resp::receive(&mut self.incoming)? {
                 Received::Part(part) => part,
@@ -154,7 +156,7 @@ impl Receiver {
             };
             let batch = self.batch.take().or_else(|| reads.next(self.number));
             let batch = self.batch.insert(batch.ok_or(OutOfStep)?);
-            match self.come.take(part, batch)? {
+            match self.come.take(part, batch, now)? {
                 Taken::Part => {}
                 Taken::Whole(read, reply) => {
                     self.answered.extend(read.answer(reply));
@@ -232,7 +234,12 @@ enum Taken {
 }
 
 impl Come {
-    fn take(&mut self, part: Part, batch: &mut Batch) -> Result<Taken, OutOfStep> {
+    fn take(
+        &mut self,
+        part: Part,
+        batch: &mut Batch,
+        now: Option<u64>,
+    ) -> Result<Taken, OutOfStep> {
         let in_row = !batch.apart && batch.keys > 1;
         match part {
             Part::Row(count) if in_row && !self.head && count == batch.keys => {
@@ -257,7 +264,7 @@ impl Come {
             return Ok(Taken::Part);
         };
         let mut values = self.values.drain(..);
-        let found = Found::new(values.next().flatten(), values);
+        let found = Found::new(values.next().flatten(), values, now);
         let error = self.error.take().map(Failure::from);
         Ok(Taken::Whole(read, error.map_or(Ok(found), Err)))
     }

@@ -115,13 +115,16 @@ pub(super) fn gets(replies: Value, keys: usize) -> Result<Vec<Value>, OutOfStep>
 
 /// What the replies to a `GET` of an entry and of each of its tags say. Takes all of them, also
 /// where one is an error: what follows them may belong to another caller.
-pub(super) fn found(mut replies: impl Iterator<Item = Value>) -> Result<Found, StoreError> {
-    let found = read(&mut replies);
+pub(super) fn found(
+    mut replies: impl Iterator<Item = Value>,
+    now: Option<u64>,
+) -> Result<Found, StoreError> {
+    let found = read(&mut replies, now);
     replies.for_each(drop);
     found
 }
 
-fn read(replies: &mut impl Iterator<Item = Value>) -> Result<Found, StoreError> {
+fn read(replies: &mut impl Iterator<Item = Value>, now: Option<u64>) -> Result<Found, StoreError> {
     let bytes = |reply| match reply {
         Value::ServerError(error) => Err(store_error(&error.into())),
         Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
@@ -129,7 +132,7 @@ fn read(replies: &mut impl Iterator<Item = Value>) -> Result<Found, StoreError> 
     };
     let envelope = replies.next().map(bytes).transpose()?.flatten();
     let generations: Result<Vec<_>, _> = replies.map(bytes).collect();
-    Ok(Found::new(envelope, generations?))
+    Ok(Found::new(envelope, generations?, now))
 }
 
 /// The reply to `DEL`, and numbers within others.
