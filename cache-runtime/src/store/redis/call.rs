@@ -95,7 +95,7 @@ impl<'a> Waiting<'a> {
     pub(super) fn in_time(mut self) -> Boxed<'a, Reply> {
         Box::pin(async move {
             let ticket = timeout_at(given_up(self.time), Pin::new(&mut self.ticket));
-            ticket.await.unwrap_or_else(|_| Err(late()))
+            ticket.await.unwrap_or_else(|_| Err(late().into()))
         })
     }
 }

@@ -259,7 +259,7 @@ impl Lane {
                 .await
                 .map_err(|_| late())?;
             call.finish();
-            let number = wire?.number;
+            let number = wire.map_err(Failure::from)?.number;
             let time = Instant::now()..deadline;
             let begun = poll_fn(|context| Poll::Ready(self.begin(key, tags, &time, context)));
             match begun.await? {
@@ -267,7 +267,7 @@ impl Lane {
                 None => {
                     // Its reads have ended without it: there has to be another.
                     self.shared.lose(number);
-                    Err(gone())
+                    Err(gone().into())
                 }
             }
         })

@@ -18,12 +18,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{
-    super::Found,
-    call::Waiting,
-    lane::{Failure, Lane},
-    reads::Reply,
-};
+use super::{super::Found, call::Waiting, lane::Lane, reads::Reply};
 use crate::{boxed::Boxed, error::StoreError, key::Key};
 
 /// Reads a key and its tags. Safe to drop at any time.
@@ -88,13 +83,13 @@ impl Future for LookUp<'_> {
                         this.state = State::LongWay(lane.begin_connected(key, tags, time.end));
                         continue;
                     }
-                    Err(failure) => Err(failure),
+                    Err(failure) => Err(failure.into()),
                 },
                 State::Wait(waiting) => ready!(waiting.poll(context)),
                 State::LongWay(reply) => ready!(reply.as_mut().poll(context)),
             };
             match reply {
-                Err(Failure { again: true, .. }) if mem::take(&mut this.again) => {
+                Err(failure) if failure.again && mem::take(&mut this.again) => {
                     // From now on.
                     this.state = State::LongWay(lane.begin_connected(key, tags, time.end));
                 }

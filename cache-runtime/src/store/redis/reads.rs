@@ -173,8 +173,8 @@ pub(super) struct Read {
     deadline: Option<Instant>,
 }
 
-/// What a read comes to.
-pub(super) type Reply = Result<Found, Failure>;
+/// What a read comes to. It changes hands several times, so what seldom comes is elsewhere.
+pub(super) type Reply = Result<Found, Box<Failure>>;
 
 /// What there is to write.
 #[derive(Debug)]
@@ -208,7 +208,6 @@ pub(super) struct Ticket {
     /// Where the receiver runs, if that keeps the time.
     pub(super) timed_by: Option<runtime::Id>,
     once: Option<Once>,
-    taken: bool,
 }
 
 impl Reads {
@@ -296,7 +295,6 @@ impl Reads {
             reply: ticket,
             timed_by: Some(link.runtime).filter(|_| !link.is_before_alarm(Some(deadline))),
             once,
-            taken: false,
         };
         let crowd = link.crowd;
         if desk.companies > 0 {
@@ -505,7 +503,7 @@ impl Reads {
         }
         drop(guard);
         for (reply, once, is_alone) in late {
-            let waited = reply.send(Err(failure.clone())).is_ok();
+            let waited = reply.send(Err(failure.clone().into())).is_ok();
             let counts = waited && is_alone && once.as_ref().is_none_or(Once::is_first);
             alone += usize::from(counts);
         }
@@ -714,7 +712,7 @@ pub(super) fn given_up(time: &Range<Instant>) -> Instant {
 pub(super) fn fail(reads: impl IntoIterator<Item = Read>, failure: &Failure) {
     reads
         .into_iter()
-        .filter_map(|read| read.answer(Err(failure.clone())))
+        .filter_map(|read| read.answer(Err(failure.clone().into())))
         .for_each(Answer::deliver);
 }
 
@@ -723,15 +721,14 @@ impl Future for Ticket {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reply> {
         let reply = ready!(Pin::new(&mut self.reply).poll(context));
-        self.taken = true;
-        Poll::Ready(reply.unwrap_or_else(|_| Err(gone())))
+        Poll::Ready(reply.unwrap_or_else(|_| Err(gone().into())))
     }
 }
 
 impl Ticket {
     /// Whether its reply has not come yet.
     pub(super) fn waits(&self) -> bool {
-        !self.taken && self.reply.is_empty() && !self.reply.is_terminated()
+        !self.reply.is_terminated() && self.reply.is_empty()
     }
 
     /// Whether it says anything about the link that it was not answered.

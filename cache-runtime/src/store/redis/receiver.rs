@@ -265,8 +265,11 @@ impl Come {
         };
         let mut values = self.values.drain(..);
         let found = Found::new(values.next().flatten(), values, now);
-        let error = self.error.take().map(Failure::from);
-        Ok(Taken::Whole(read, error.map_or(Ok(found), Err)))
+        let reply = match self.error.take() {
+            None => Ok(found),
+            Some(error) => Err(Failure::from(error).into()),
+        };
+        Ok(Taken::Whole(read, reply))
     }
 }
 
