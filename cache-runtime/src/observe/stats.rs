@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::panic::Location;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
@@ -52,17 +52,16 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)*
         }
 
+        /// What some of the threads count, on cache lines of their own.
         #[derive(Debug, Default)]
+        #[repr(align(128))]
         struct Counters {
             $($name: AtomicU64,)*
         }
 
         impl Counters {
-            fn read(&self, function: String) -> FunctionStats {
-                let mut stats = FunctionStats { function, $($name: self.$name.load(Relaxed),)* };
-                // A hit is counted once.
-                stats.calls += stats.hits + stats.near;
-                stats
+            fn add_to(&self, stats: &mut FunctionStats) {
+                $(stats.$name += self.$name.load(Relaxed);)*
             }
         }
     };
@@ -202,8 +201,7 @@ impl StatsTable {
 
     pub(crate) fn read(&self) -> Vec<FunctionStats> {
         let rows = self.rows();
-        rows.map(|stats| stats.counters.read(stats.name.clone()))
-            .collect()
+        rows.map(SiteStats::read).collect()
     }
 
     fn rows(&self) -> impl Iterator<Item = &SiteStats> {
@@ -231,13 +229,23 @@ fn place(site: usize) -> (usize, usize) {
     (segment, site - FIRST * ((1 << segment) - 1))
 }
 
+/// Every call is counted, and processors that count at the same place wait for each other.
+const STRIPES: usize = 8;
+
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Threads that run at the same time mostly count at different places.
+    static STRIPE: usize = THREADS.fetch_add(1, Relaxed);
+}
+
 /// The counters of one annotated function in one cache, and what it has been warned of.
 #[derive(Debug)]
 pub(crate) struct SiteStats {
     name: String,
     place: &'static Location<'static>,
     template: &'static str,
-    counters: Counters,
+    counters: Box<[Counters; STRIPES]>,
     warned: Mutex<HashSet<Advice>>,
 }
 
@@ -260,7 +268,7 @@ impl SiteStats {
             name: String::new(),
             place: Location::caller(),
             template: "",
-            counters: Counters::default(),
+            counters: Box::default(),
             warned: Mutex::default(),
         }
     }
@@ -270,7 +278,7 @@ impl SiteStats {
             name: site.path(scope),
             place: site.place(),
             template: site.template().text(),
-            counters: Counters::default(),
+            counters: Box::default(),
             warned: Mutex::default(),
         }
     }
@@ -296,14 +304,33 @@ impl SiteStats {
         &self.name
     }
 
+    /// Those of this thread.
+    #[inline]
+    fn counters(&self) -> &Counters {
+        #[expect(clippy::indexing_slicing, reason = "a stripe is one of them")]
+        &self.counters[STRIPE.with(|stripe| *stripe) % STRIPES]
+    }
+
+    fn read(&self) -> FunctionStats {
+        let mut stats = FunctionStats {
+            function: self.name.clone(),
+            ..FunctionStats::default()
+        };
+        let counters = self.counters.iter();
+        counters.for_each(|counters| counters.add_to(&mut stats));
+        // A hit is counted once.
+        stats.calls += stats.hits + stats.near;
+        stats
+    }
+
     /// A call ended with a copy.
     #[inline]
     pub(crate) fn served_nearby(&self) {
-        add(&self.counters.near);
+        add(&self.counters().near);
     }
 
     pub(crate) fn count(&self, event: Event) {
-        let c = &self.counters;
+        let c = self.counters();
         match event {
             Event::Load => add(&c.loads),
             Event::Filled => add(&c.stored),
@@ -356,7 +383,7 @@ impl SiteStats {
 
     fn count_timeout(&self, kind: StoreErrorKind) {
         if kind == StoreErrorKind::Timeout {
-            add(&self.counters.timeouts);
+            add(&self.counters().timeouts);
         }
     }
 
@@ -433,6 +460,30 @@ mod tests {
         assert_eq!((row.calls, row.hits, row.loads, row.stored), (2, 1, 1, 1));
         assert_eq!((row.absent, row.other_type, row.rejected), (1, 1, 1));
         assert_eq!((row.unanswered, row.timeouts, row.too_large), (1, 1, 1));
+    }
+
+    #[test]
+    fn what_threads_count_apart_adds_up() {
+        let table = StatsTable::default();
+        let site = Site::new("count", "");
+        let stats = table.of(&site, "m::count::{{closure}}");
+        let counters = || std::ptr::from_ref(stats.counters()).addr();
+        let places = std::thread::scope(|scope| {
+            let threads = [(); 2 * STRIPES].map(|()| {
+                scope.spawn(|| {
+                    stats.count(Event::Ended(Outcome::Hit));
+                    stats.served_nearby();
+                    counters()
+                })
+            });
+            threads.map(|thread| thread.join().expect("counted"))
+        });
+        let places: HashSet<_> = places.into_iter().collect();
+        assert!(places.len() > 1, "they count apart");
+        let rows = table.read();
+        let row = rows.first().expect("one row");
+        let each = 2 * STRIPES as u64;
+        assert_eq!((row.calls, row.hits, row.near), (2 * each, each, each));
     }
 
     #[test]
