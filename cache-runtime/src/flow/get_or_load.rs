@@ -242,7 +242,10 @@ impl Flow {
     /// of the longest.
     fn or_load(&mut self) -> Boxed<'_, Option<Step>> {
         Box::pin(async move {
-            let place = &self.call.place()?.clone();
+            let place = &match &self.call.at {
+                Ok(place) => place.clone(),
+                Err(reason) => return Some(self.bypass(*reason)),
+            };
             loop {
                 match mem::replace(&mut self.stage, Stage::Load) {
                     stage @ (Stage::Enter | Stage::LookUp) => {
