@@ -407,6 +407,37 @@ fn a_call_outside_any_runtime_goes_to_its_origin() {
     }
 }
 
+/// It is tried again, for which there is no timer.
+#[test]
+fn a_read_whose_connection_breaks_outside_any_runtime_fails() {
+    let runtime = two_workers();
+    let (mut server, store) = runtime.block_on(async {
+        let server = RedisServer::start().await;
+        let store = one_lane(&server.url());
+        store.ping().await.expect("an answer");
+        // While some of them wait, the connection sets its alarm, by which it keeps the time of others.
+        let reads = (0..200).map(|_| {
+            let store = store.clone();
+            tokio::spawn(
+                async move { store.look_up_within(&key("a"), &[], &lasting(MINUTE)).await },
+            )
+        });
+        for read in reads.collect::<Vec<_>>() {
+            read.await.expect("a read").expect("an answer");
+        }
+        (server, store)
+    });
+    server.pause();
+    let (key, time) = (key("b"), lasting(MINUTE));
+    let mut read = Box::pin(store.look_up_within(&key, &[], &time));
+    runtime.block_on(async {
+        let polled = poll_once(read.as_mut(), Waker::noop()).await;
+        assert!(polled.is_pending(), "the server hangs");
+    });
+    server.kill();
+    assert!(on_this_thread(read).is_err());
+}
+
 #[test]
 fn a_call_may_be_dropped_outside_any_runtime() {
     let (runtime, server, cache) = of_another_runtime();

@@ -47,7 +47,9 @@ pub struct Found {
     /// The generations of the tags, in their order; none if one of them has none, which nothing
     /// equals.
     pub generations: Option<Vec<Generation>>,
-    /// When it was found, by the [store's clock](Store::now).
+    /// When it was found, by the [store's clock](Store::now), in milliseconds since the Unix epoch;
+    /// none if that is not known yet. How fresh a value is is judged by this, also for a caller that
+    /// is run much later.
     pub now: Option<u64>,
 }
 

@@ -253,6 +253,10 @@ impl Lane {
         deadline: Instant,
     ) -> Boxed<'a, Reply> {
         Box::pin(async move {
+            // Also of who comes here again, after a connection broke: the breaker may be open by now,
+            // and the caller on no runtime any more.
+            self.admit().map_err(Failure::from)?;
+            runtime().map_err(Failure::from)?;
             let call = Call::start(&self.shared);
             // Dropped unfinished at the deadline, the call counts as unanswered.
             let wire = timeout_at(deadline, self.wire())

@@ -3,7 +3,8 @@
 //! ```text
 //!   join ──► wait for the ticket ───────────────► done
 //!     │ no connection, or another runtime's   │
-//!     └──► the long way, boxed ───────────────┘ the connection broke: once again
+//!     └──► the long way, boxed ◄──────────────┘ the connection broke: once
+//!            └────────────────────────────────► done
 //! ```
 //!
 //! Written by hand, because every call carries one: an `async fn` around an `async fn` keeps its
@@ -90,7 +91,7 @@ impl Future for LookUp<'_> {
             };
             match reply {
                 Err(failure) if failure.again && mem::take(&mut this.again) => {
-                    // From now on.
+                    // It waits for the connection that replaces this one, and its time begins anew.
                     this.state = State::LongWay(lane.begin_connected(key, tags, time.end));
                 }
                 reply => return Poll::Ready(reply.map_err(|failure| failure.error)),

@@ -6,8 +6,8 @@
 //!   caller ◄── its ticket ◄── answers ◄── receiver ◄── server
 //! ```
 //!
-//! Whoever has the [`Pen`] writes: a caller with nobody beside it or one that completes a batch,
-//! otherwise the sender, or the receiver after a reply. No I/O here.
+//! Whoever has the [`Pen`] writes: a caller with nobody beside it, one that completes a batch or finds
+//! one that has waited too long, otherwise the sender, or the receiver after a reply. No I/O here.
 
 use std::{
     collections::VecDeque,
@@ -80,8 +80,8 @@ const MOST_UNDER_WAY: usize = 8;
 const MOST_UNDER_WAY_OF_MANY: usize = 2;
 
 /// How long the reads of many callers wait for one of two replies; then who joins them writes them all
-/// the same. Where the way to the server is long, the next reply may be far off. With more, up to 1 ms,
-/// 64 and 256 callers beside the server were the same.
+/// the same, and if nobody does, the reply decides. Where the way to the server is long, that may be far
+/// off. With more, up to 1 ms, 64 and 256 callers beside the server were the same.
 const PATIENCE: Duration = Duration::from_micros(200);
 
 /// The reads of one lane. Every call writes here, so what others only read does not share a cache
@@ -695,7 +695,7 @@ impl Read {
     }
 }
 
-/// How many batches may be under way, but for full ones and those without patience.
+/// How many batches may be under way, but for full ones and those whose patience is over.
 fn most_under_way(crowd: usize) -> usize {
     match crowd {
         ..=FEW => MOST_UNDER_WAY,
