@@ -76,11 +76,7 @@ impl Flow {
 
     /// Serves what was found, and refreshes it in the background if nobody else does.
     pub(super) fn serve(&mut self, found: HandedOut, refresh: bool) -> Option<Step> {
-        let lead = match refresh && self.call.detachable && self.lead.is_none() {
-            true => self.background_lead(),
-            false => None,
-        };
-        match lead {
+        match refresh.then(|| self.background_lead()).flatten() {
             Some(lead) => {
                 self.stage = Stage::Serve(found);
                 Some(Step::Detach(self.detach(lead)))
@@ -89,12 +85,14 @@ impl Flow {
         }
     }
 
-    /// The lead of a load in the background, if nobody else loads.
+    /// The lead of a load in the background, if there can be one and nobody else loads.
     fn background_lead(&self) -> Option<Lead> {
         let Call { engine, .. } = &self.call;
         let place = self.call.place()?;
-        let busy = self.seen.is_busy(engine.store.now(&place.key));
-        (!busy).then(|| engine.flights.background(place)).flatten()
+        let due = self.call.detachable
+            && self.lead.is_none()
+            && !self.seen.is_busy(engine.store.now(&place.key));
+        due.then(|| engine.flights.background(place)).flatten()
     }
 
     pub(super) fn missed(&mut self, miss: Miss) -> Option<Step> {

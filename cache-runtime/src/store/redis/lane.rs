@@ -253,17 +253,13 @@ impl Lane {
         deadline: Instant,
     ) -> Boxed<'a, Reply> {
         Box::pin(async move {
-            // Also of who comes here again, after a connection broke: the breaker may be open by now,
-            // and the caller on no runtime any more.
-            self.admit().map_err(Failure::from)?;
+            // Who comes here again, after a connection broke, may be on no runtime any more.
             runtime().map_err(Failure::from)?;
-            let call = Call::start(&self.shared);
-            // Dropped unfinished at the deadline, the call counts as unanswered.
-            let wire = timeout_at(deadline, self.wire())
-                .await
-                .map_err(|_| late())?;
+            // Dropped at the deadline, the call counts as unanswered.
+            let boarded = timeout_at(deadline, self.board()).await;
+            let (call, wire) = boarded.map_err(|_| late())?.map_err(Failure::from)?;
             call.finish();
-            let number = wire.map_err(Failure::from)?.number;
+            let number = wire.number;
             let time = Instant::now()..deadline;
             let begun = poll_fn(|context| Poll::Ready(self.begin(key, tags, &time, context)));
             match begun.await? {

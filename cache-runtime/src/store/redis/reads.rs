@@ -610,10 +610,8 @@ impl Desk {
             return false;
         }
         let (open, under_way) = (&self.open, self.sent.len());
-        let waited = |time| {
-            let since = open.since;
-            since.is_some_and(|since| now.saturating_duration_since(since) >= time)
-        };
+        let waits = || Some(now.saturating_duration_since(open.since?));
+        let waited = |time| waits().is_some_and(|waits| waits >= time);
         let is_enough = match crowd {
             ..=1 => open.reads.len() == 1 && under_way == 0,
             2..=FEW => open.reads.len() >= crowd.min(ENOUGH_OF_FEW) && under_way < MOST_UNDER_WAY,
