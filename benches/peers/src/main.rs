@@ -17,6 +17,7 @@ mod cost;
 mod hits;
 mod ids;
 mod info;
+mod lots;
 mod many;
 mod options;
 mod origin;

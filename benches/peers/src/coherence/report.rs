@@ -77,10 +77,9 @@ fn spread(rates: &[f64]) -> String {
     )
 }
 
-/// Rounds are compared with the same round of the other.
 fn ratio(row: &Row, other: &Row, of: impl Fn(&Row) -> &[f64]) -> String {
-    let rounds = of(row).iter().zip(of(other));
-    format!("{:.2}", median(rounds.map(|(one, other)| one / other)))
+    let middle = |row| median(of(row).iter().copied());
+    format!("{:.2}", middle(row) / middle(other))
 }
 
 fn delays(delays: &Delays) -> Table {

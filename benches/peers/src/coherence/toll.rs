@@ -8,6 +8,7 @@ use super::load::{KEYS, Load, ONE_IN, Shape};
 use super::sites::Sites;
 use super::{Plan, WORD};
 use crate::info::Info;
+use crate::lots::Lots;
 use crate::origin::Failure;
 use crate::worker::{self, Steady};
 
@@ -48,11 +49,10 @@ pub struct Row {
 
 pub async fn measure(plan: Plan) -> Result<Vec<Toll>, Failure> {
     let mut tolls: Vec<_> = SHAPES.into_iter().map(Toll::new).collect();
+    let mut lots = Lots::default();
     for round in 0..plan.rounds {
         eprintln!("Cost of tracking: round {} of {}", round + 1, plan.rounds);
-        let mut order: Vec<_> = PROCESSES.into_iter().enumerate().collect();
-        order.rotate_left(round % PROCESSES.len());
-        for (row, processes) in order {
+        for (row, processes) in lots.draw(PROCESSES.into_iter().enumerate()) {
             let server = RedisServer::start().map_err(Failure::of)?;
             let trackers = trackers(&server, processes).await?;
             for toll in &mut tolls {

@@ -1,9 +1,7 @@
 //! What a hit costs: calls per second, latency, commands and allocations.
 //!
-//! Absolute numbers differ from machine to machine and from minute to minute, so all contenders
-//! take turns in one process, in an order drawn for each round, and a round's rates are compared
-//! with the baseline's in the same round. (In one that only rotates each follows the same one, and
-//! how fast a turn begins depends on what ran before it.)
+//! Absolute numbers differ from machine to machine and from moment to moment, so all contenders
+//! take turns in one process, several of them in a round.
 
 mod chart;
 mod entrants;
@@ -15,10 +13,11 @@ use std::time::Duration;
 use cache_benches::RedisServer;
 use hdrhistogram::Histogram;
 
-use crate::ids::Ids;
 use crate::info::Info;
+use crate::lots::Lots;
 use crate::origin::{self, Failure};
 use crate::page::Size;
+use crate::report::median;
 use entrants::Entered;
 use turn::{Taken, Turn};
 
@@ -37,28 +36,10 @@ const LONGEST: u64 = 60_000_000_000;
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// How often each contender has its turn, after one that warms it up.
+    /// How many rounds there are, after one that warms everybody up.
     pub rounds: usize,
-    /// How long a turn is.
+    /// How long each contender has in a round.
     pub length: Duration,
-}
-
-/// With one caller each turn is divided into so many. It does little but wait for a processor to wake,
-/// and how long that takes changes several times a second and by more than a factor of two: all
-/// contenders should have had their turn by then. In rounds of 5 ms one and the same contender, entered
-/// twice, made 0.99 to 1.00 of its own calls, and in rounds of 20 ms 0.93 to 1.07.
-const PARTS_FOR_ONE: usize = 10;
-
-impl Plan {
-    fn with(self, callers: usize) -> Self {
-        match callers {
-            1 => Self {
-                rounds: self.rounds * PARTS_FOR_ONE,
-                length: self.length / PARTS_FOR_ONE as u32,
-            },
-            _ => self,
-        }
-    }
 }
 
 /// What was measured in one place for pages of one size.
@@ -143,11 +124,10 @@ async fn compare(
     let mut rows: Vec<_> = entered.iter().map(Row::new).collect();
     for callers in CALLERS {
         eprintln!("  {callers} callers");
-        let plan = plan.with(callers);
         let turn = Turn {
             callers,
             ids: size.ids(),
-            length: plan.length,
+            length: plan.length / place.turns(callers),
             stride: place.stride(),
         };
         let cells = rounds(plan, entered, &turn).await?;
@@ -168,20 +148,28 @@ async fn rounds(plan: Plan, entered: &[Entered], turn: &Turn) -> Result<Vec<Cell
     for _ in entered {
         cells.push(Cell::new()?);
     }
-    let lots = 0..1 << 32;
-    let mut drawn = Ids::new(&lots, 0);
+    let mut lots = Lots::default();
     for round in 0..=plan.rounds {
-        let mut order: Vec<_> = entered.iter().zip(&mut cells).collect();
-        order.sort_by_cached_key(|_| drawn.next());
-        for (one, cell) in order {
-            let taken = one.entrant.turn(turn.clone()).await;
-            let taken = taken.map_err(|failure| Failure(format!("{}: {failure}", one.name)))?;
-            if round > 0 {
-                cell.add(&taken);
+        let mut taken: Vec<_> = entered.iter().map(|_| Taken::default()).collect();
+        loop {
+            // Those whose calls are longer than a turn have fewer turns.
+            let left = entered.iter().zip(&mut taken);
+            let order = lots.draw(left.filter(|(_, taken)| taken.lasted < plan.length));
+            if order.is_empty() {
+                break;
+            }
+            for (one, taken) in order {
+                let turn = one.entrant.turn(turn.clone()).await;
+                *taken += turn.map_err(|failure| Failure(format!("{}: {failure}", one.name)))?;
             }
         }
+        if round > 0 {
+            cells
+                .iter_mut()
+                .zip(&taken)
+                .for_each(|(cell, taken)| cell.add(taken));
+        }
     }
-    // Everybody's rounds in the order in which they were.
     Ok(cells)
 }
 
@@ -226,8 +214,14 @@ impl Cell {
         })
     }
 
+    /// Calls per second, the median of the rounds.
+    fn middle(&self) -> f64 {
+        median(self.rates.iter().copied())
+    }
+
     fn add(&mut self, taken: &Taken) {
-        self.rates.push(taken.calls as f64 / taken.seconds);
+        self.rates
+            .push(taken.calls as f64 / taken.lasted.as_secs_f64());
         for latency in &taken.latencies {
             self.latencies.saturating_record(*latency);
         }

@@ -2,7 +2,7 @@
 
 use super::chart;
 use super::{CALLERS, COUNTED, Cell, Hits, Place, Row};
-use crate::report::{Section, Table, count, median, nanoseconds};
+use crate::report::{Section, Table, count, nanoseconds};
 
 const APART: &str = "\
 The callers are kept on one processor and the server on another, as if each had a machine of its \
@@ -37,7 +37,7 @@ fn section(hits: &Hits) -> Section {
 }
 
 fn ratios(hits: &Hits) -> Table {
-    let mut table = Table::new("Calls per second as a ratio to the baseline, median of the rounds");
+    let mut table = Table::new("Calls per second as a ratio to the baseline");
     table.head(callers());
     for row in &hits.rows {
         let cells = ratios_of(hits, row).into_iter().map(ratio);
@@ -53,17 +53,14 @@ pub fn ratio(ratio: f64) -> String {
     }
 }
 
-/// One for each number of callers; rounds are compared with the baseline's same round.
+/// One for each number of callers.
 pub fn ratios_of(hits: &Hits, row: &Row) -> Vec<f64> {
     let Some(baseline) = hits.rows.get(row.baseline) else {
         return Vec::new();
     };
     let cells = row.cells.iter().zip(&baseline.cells);
     cells
-        .map(|(cell, baseline)| {
-            let rounds = cell.rates.iter().zip(&baseline.rates);
-            median(rounds.map(|(rate, baseline)| rate / baseline))
-        })
+        .map(|(cell, baseline)| cell.middle() / baseline.middle())
         .collect()
 }
 
@@ -77,12 +74,11 @@ fn rates(hits: &Hits) -> Table {
 }
 
 fn rate(cell: &Cell) -> String {
-    let middle = median(cell.rates.iter().copied());
     let lowest = cell.rates.iter().copied().fold(f64::INFINITY, f64::min);
     let highest = cell.rates.iter().copied().fold(0.0, f64::max);
     format!(
         "{} ({} to {})",
-        count(middle),
+        count(cell.middle()),
         count(lowest),
         count(highest)
     )

@@ -1,7 +1,7 @@
 //! One turn of one contender: many callers who ask for pages that are cached.
 
 use std::hint::black_box;
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,13 +25,21 @@ pub struct Turn {
     pub stride: u32,
 }
 
-/// What a turn gave.
+/// What one turn gave, or several.
 #[derive(Debug, Default)]
 pub struct Taken {
     pub calls: u64,
-    pub seconds: f64,
+    pub lasted: Duration,
     /// Latencies of the calls that were timed, in nanoseconds.
     pub latencies: Vec<u64>,
+}
+
+impl AddAssign for Taken {
+    fn add_assign(&mut self, next: Self) {
+        self.calls += next.calls;
+        self.lasted += next.lasted;
+        self.latencies.extend(next.latencies);
+    }
 }
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -76,7 +84,7 @@ async fn timed<C: Contender>(contender: &Arc<C>, turn: Turn) -> Result<Taken, Fa
         all.calls += taken.calls;
         all.latencies.extend(taken.latencies);
     }
-    all.seconds = start.elapsed().as_secs_f64();
+    all.lasted = start.elapsed();
     Ok(all)
 }
 

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::Plan;
 use crate::contenders::format::Format;
 use crate::contenders::{annotated, by_hand};
+use crate::lots::Lots;
 use crate::origin::{self, Failure};
 use crate::page::Page;
 
@@ -73,12 +74,10 @@ pub async fn measure(plan: Plan, server: &RedisServer) -> Result<Batches, Failur
     };
     let cached: Vec<u64> = (0..IDS).collect();
     pages.pages(&cached).await?;
-    let mut cold = IDS;
+    let (mut cold, mut lots) = (IDS, Lots::default());
     for round in 0..plan.rounds {
         eprintln!("Many ids: round {} of {}", round + 1, plan.rounds);
-        let mut order: Vec<_> = Reader::ALL.into_iter().enumerate().collect();
-        order.rotate_left(round % Reader::ALL.len());
-        for (at, reader) in order {
+        for (at, reader) in lots.draw(Reader::ALL.into_iter().enumerate()) {
             let rate = turn(plan.length, async || {
                 read(&pages, &by_hand, reader, &cached).await
             });

@@ -44,14 +44,13 @@ fn batches(batches: &Batches) -> Table {
     table
 }
 
-/// The rate, and how many times that of the other it is in the same round.
+/// The rate, and how many times that of the other it is.
 fn against(rates: &[f64], others: &[f64]) -> [String; 2] {
     if rates.is_empty() {
         return ["".to_owned(), "".to_owned()];
     }
-    let ratios = rates.iter().zip(others).map(|(rate, other)| rate / other);
-    let rate = count(median(rates.iter().copied()));
-    [rate, format!("{:.1}", median(ratios))]
+    let [rate, other] = [rates, others].map(|rates| median(rates.iter().copied()));
+    [count(rate), format!("{:.1}", rate / other)]
 }
 
 fn tags(tags: &[Tagged]) -> Table {

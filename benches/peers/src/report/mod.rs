@@ -33,10 +33,11 @@ a run are what carries over.
 const METHOD: &str = "\
 ## How it was measured
 
-* **Hits**: all contenders take turns in one process, on a runtime of two threads, in an order that \
-is drawn for each round. A ratio is the median over the rounds of a contender's rate divided by \
-the baseline's in the same round; with one caller there are ten times as many rounds of a tenth of the \
-length, since how fast it is changes within a second. Each caller asks for one of 1,000 pages at random; all of them are \
+A ratio is that of the medians of all rounds. Contenders take turns in an order that is drawn each time.
+
+* **Hits**: all contenders take turns in one process, on a runtime of two threads. On Redis a round is \
+made of five turns of each of them, with one caller of a hundred, since how fast everybody is changes \
+several times a second. Each caller asks for one of 1,000 pages at random; all of them are \
 cached before, checked to be right, and none is loaded while it is measured. Latencies are those of \
 all calls in all rounds; in the process every 64th call is timed, and reading the clock is part of \
 it (see the first line). Commands are Redis's own count, allocations are counted by the allocator, \
@@ -49,11 +50,10 @@ possible, not what is usable.
 * **When it matters**: every scenario runs in processes of its own with a Redis of its own, and is \
 watched, not asserted. Calls have 30 s.
 * **Copies in the process**: the cost of tracking is measured with a server and processes of its own \
-for each number of them in each round, in an order that rotates; a ratio is the median over the \
-rounds of one compared with no process in the same round. CPU time is what the server says of \
+for each number of them in each round. CPU time is what the server says of \
 itself. In the race the reader's and the writer's connections are in one process. In the scan the \
 keys are written by another cache in the same process, 10,000 at a time, before they are read.
-* **Many ids at once**: the readers take turns in one process, in an order that rotates; *all at \
+* **Many ids at once**: the readers take turns in one process; *all at \
 once* is a task for each id, all of them awaited. What is to be loaded has ids that nobody asked for \
 before, and an origin that answers at once. A tag is invalidated five times; its entries are \
 current at the first.
