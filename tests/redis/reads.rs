@@ -588,6 +588,27 @@ mod failing {
         })
         .await;
     }
+
+    #[tokio::test]
+    async fn callers_without_patience_open_the_breaker_of_a_paused_server() {
+        let server = RedisServer::start().await;
+        let store = store_with_lanes(&server.url(), 1);
+        store.ping().await.unwrap();
+        server.pause();
+        eventually("the breaker opens", async || {
+            let now = Instant::now();
+            let (key, time) = (key("a"), now..now + BUDGET);
+            // Polled once, which sends the command, and dropped.
+            let read = briefly(0, store.look_up_within(&key, &[], &time)).await;
+            read.map(|failed| assert!(failed.is_err()))
+        })
+        .await;
+        server.resume();
+        eventually("the store serves again", async || {
+            store.get(&key("a")).await.ok()
+        })
+        .await;
+    }
 }
 
 mod runtimes {

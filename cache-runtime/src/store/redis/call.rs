@@ -20,7 +20,8 @@ use super::{
 use crate::boxed::Boxed;
 
 /// A call dropped unanswered after this long says something about the link, and so does one whose
-/// deadline has passed; one dropped sooner says something about its caller.
+/// deadline has passed; one dropped sooner says something about its caller. A read is watched over all
+/// the same: where all callers have less patience, somebody else has to find out that the server hangs.
 const CUT_OFF: Duration = Duration::from_millis(50);
 
 /// Watches over one call: dropped unfinished after [`CUT_OFF`], it counts as a failure, unless others
@@ -102,10 +103,12 @@ impl<'a> Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if self.ticket.waits()
-            && is_overdue(self.time.start, Some(given_up(self.time)))
-            && self.ticket.counts()
-        {
+        if !self.ticket.waits() {
+            return;
+        }
+        if !is_overdue(self.time.start, Some(given_up(self.time))) {
+            self.shared.reads.leave_early();
+        } else if self.ticket.counts() {
             self.shared.unanswered();
         }
     }

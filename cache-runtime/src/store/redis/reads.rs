@@ -69,18 +69,18 @@ const ENOUGH_OF_FEW: usize = 4;
 /// keeps the sender's worker busy, and no reply will wake the receiver.
 const OVERDUE: Duration = Duration::from_millis(1);
 
-/// The most batches under way at a time, but for full ones: reads that come then wait for one of the
-/// replies, so the slower the server, the more of them leave together. All that are of
-/// [few](FEW) callers may be under way, unless there have just been fewer.
+/// The most batches under way at a time to a server that is [near](NEAR), but for full ones: reads that
+/// come then wait for one of the replies, so the busier the server, the more of them leave together. All
+/// that are of [few](FEW) callers may be under way, unless there have just been fewer.
 const MOST_UNDER_WAY: usize = 8;
 
-/// The same of more than [few](FEW) callers, if the server is [near](NEAR) and as long as their reads
-/// have [patience](PATIENCE): so more of them leave together. 64 callers made 1.05 of the calls with two
-/// instead of eight or three, on whichever processors, and 256 callers 1.0 to 1.05; with one it was less.
+/// The same of more than [few](FEW) callers, as long as their reads have [patience](PATIENCE): so more of
+/// them leave together. 64 callers made 1.05 of the calls with two instead of eight or three, on whichever
+/// processors, and 256 callers 1.0 to 1.05; with one it was less.
 const MOST_UNDER_WAY_OF_MANY: usize = 2;
 
 /// How long the reads of many callers wait for one of two replies; then who joins them writes them all
-/// the same, and if nobody does, the reply decides. With more, up to 1 ms, 64 and 256 callers beside the
+/// the same, unless [enough](MOST_UNDER_WAY) are under way, and if nobody does, the reply decides. With more, up to 1 ms, 64 and 256 callers beside the
 /// server were the same.
 const PATIENCE: Duration = Duration::from_micros(200);
 
@@ -139,8 +139,9 @@ struct Link {
     alarm: Option<Instant>,
     /// About how many callers there are, up to [`MANY`]: as many as have waited at a time lately.
     crowd: usize,
-    /// How long a reply has taken at least of late: what the server worked on before does not count,
-    /// since to wait for that here is no worse. None before the first.
+    /// How long a reply has taken at least of late. What the server worked on before does not count, since
+    /// to wait for that here is no worse: other replies than to a batch [by itself](Batch::by_itself) can
+    /// only show that the way is shorter. None before the first.
     way: Option<Duration>,
     /// The server refuses `MGET`.
     apart: bool,
@@ -165,6 +166,8 @@ pub(super) struct Batch {
     answered: u64,
     /// When it was written, or began to be.
     sent: Option<Instant>,
+    /// Nothing else was under way then.
+    by_itself: bool,
     /// When the first of its reads is over; none if nobody waits.
     pub(super) deadline: Option<Instant>,
 }
@@ -333,6 +336,14 @@ impl Reads {
         Some((ticket, None))
     }
 
+    /// Somebody has given up before its time: the receiver keeps the time of its read.
+    pub(super) fn leave_early(&self) {
+        let desk = self.desk.lock();
+        let receiver = desk.link.as_ref().and_then(|link| link.receiver.clone());
+        drop(desk);
+        receiver.into_iter().for_each(Waker::wake);
+    }
+
     /// Whoever joins from now on leaves with all others who do, when this is dropped. In between
     /// nothing must be awaited: other callers join as well.
     pub(super) fn company(&self) -> Company<'_> {
@@ -466,7 +477,7 @@ impl Reads {
             };
             link.crowd = (link.crowd - gone).max(waiting).min(MANY);
             if let Some(sent) = batch.sent {
-                link.took(sent.elapsed());
+                link.took(sent.elapsed(), batch.by_itself);
             }
         }
         Some(batch)
@@ -487,7 +498,8 @@ impl Reads {
     }
 
     /// Answers those whose time is over. How many were still waiting while nobody else was answered
-    /// (the others were too many), a company counting as one.
+    /// (the others were too many), a company counting as one, and so do all of a batch that had given
+    /// up before.
     pub(super) fn expire(
         &self,
         number: u64,
@@ -508,13 +520,20 @@ impl Reads {
             if batch.deadline.is_none_or(|first| first > now) {
                 continue;
             }
+            let is_alone = batch.answered == answered;
+            let (before, mut left) = (late.len(), false);
             for read in &mut batch.reads {
                 if read.deadline.is_some_and(|deadline| deadline <= now)
                     && let Some(reply) = read.reply.take()
                 {
-                    late.push((reply, read.once.take(), batch.answered == answered));
+                    let once = read.once.take();
+                    match reply.is_closed() {
+                        true => left |= once.as_ref().is_none_or(Once::is_first),
+                        false => late.push((reply, once, is_alone)),
+                    }
                 }
             }
+            alone += usize::from(is_alone && left && late.len() == before);
             let waiting = batch.reads.iter().filter(|read| read.reply.is_some());
             batch.deadline = waiting.filter_map(|read| read.deadline).min();
         }
@@ -564,17 +583,20 @@ impl Link {
         }
     }
 
-    /// A reply took so long.
-    fn took(&mut self, time: Duration) {
-        let most = self.way.map_or(time, |way| way.max(LEAST_WAY) * 9 / 8);
-        self.way = Some(time.min(most));
+    /// The reply to a batch took so long.
+    fn took(&mut self, time: Duration, by_itself: bool) {
+        let longer = |way: Duration| way.max(LEAST_WAY) * 9 / 8;
+        self.way = match self.way {
+            Some(way) if time < way || by_itself => Some(time.min(longer(way))),
+            way => way.or(Some(time)),
+        };
     }
 
     /// How many batches may be under way, but for full ones and those whose patience is over.
     fn most_under_way(&self) -> usize {
         match self.way {
             Some(way) if way > NEAR => MOST_UNDER_WAY_AFAR,
-            Some(_) if self.crowd > FEW => MOST_UNDER_WAY_OF_MANY,
+            _ if self.crowd > FEW => MOST_UNDER_WAY_OF_MANY,
             _ => MOST_UNDER_WAY,
         }
     }
@@ -650,7 +672,7 @@ impl Desk {
                 open.reads.len() >= crowd.min(ENOUGH_OF_FEW) && under_way < link.most_under_way()
             }
             _ if under_way == 0 => open.reads.len() >= ENOUGH,
-            _ => under_way < MOST_UNDER_WAY && waited(PATIENCE),
+            _ => under_way < link.most_under_way().max(MOST_UNDER_WAY) && waited(PATIENCE),
         };
         is_enough || under_way == 0 && waited(OVERDUE)
     }
@@ -707,7 +729,7 @@ impl Batch {
     /// Is written by who has the pen.
     fn leave(mut self, pen: &mut Pen, sent: &mut VecDeque<Self>, now: Instant) {
         pen.load(&self);
-        self.sent = Some(now);
+        (self.sent, self.by_itself) = (Some(now), sent.is_empty());
         sent.push_back(self);
     }
 
@@ -1081,6 +1103,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_busy_server_is_not_far() {
+        let (reads, mut server) = desk();
+        crowd(&reads, &mut server, 2 * FEW).await;
+        let mut tickets = vec![join(&reads, "a", LONG)];
+        write(reads.turn(LINK, true, None));
+        for _ in 0..64 {
+            tickets.push(join(&reads, "beside", LONG));
+            write(reads.turn(LINK, true, None));
+            tokio::time::advance(NEAR * 2).await;
+            answer(reads.next(LINK).expect("a batch"), "value");
+        }
+        let way = reads.desk.lock().link(LINK).expect("a link").way;
+        assert!(way.is_some_and(|way| way <= NEAR), "{way:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn of_many_who_waits_for_a_reply_leaves_with_it_or_is_given_up() {
         let (reads, mut server) = desk();
         crowd(&reads, &mut server, 2 * FEW).await;
@@ -1096,6 +1134,27 @@ mod tests {
         tokio::time::advance(LONG).await;
         assert_eq!(reads.expire(LINK, None, Instant::now(), &failure()), 3);
         assert!(reply(&mut last).expect("an end").is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_have_given_up_before_count_as_one_unless_others_are_answered() {
+        let (reads, _server) = desk();
+        let _alone = join(&reads, "a", LONG);
+        let soon = LONG / 4;
+        for waits in [false, true] {
+            let gone = ["b", "c"].map(|text| join(&reads, text, soon));
+            let _waiting = waits.then(|| join(&reads, "d", soon));
+            drop(gone);
+            tokio::time::advance(soon).await;
+            assert_eq!(reads.expire(LINK, None, Instant::now(), &failure()), 1);
+        }
+        let (reads, _server) = desk();
+        let _alone = join(&reads, "a", LONG);
+        drop(join(&reads, "b", soon));
+        let first = reads.next(LINK).expect("a batch");
+        reads.recycle(first, 0);
+        tokio::time::advance(soon).await;
+        assert_eq!(reads.expire(LINK, None, Instant::now(), &failure()), 0);
     }
 
     #[tokio::test]
