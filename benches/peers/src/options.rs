@@ -9,10 +9,10 @@ pub const USAGE: &str = "\
 cargo xtask bench [--quick] [--only hits|behaviour|coherence|many|cost] [--rounds N] [--seconds S]
                   [--scan-keys N] [--out DIR]
 
-  --quick      short turns and few runs: to see that it works, not for numbers to rely on
+  --quick      few rounds and few runs: to see that it works, not for numbers to rely on
   --only PART  one part instead of all five
-  --rounds N   how often each contender has its turn
-  --seconds S  how long a turn is, for instance 0.5
+  --rounds N   how many rounds there are
+  --seconds S  how long each contender has in a round, for instance 0.5
   --scan-keys N
                how many keys are scanned past the copies in a process: 10000000 by default
   --out DIR    where report.md and its charts go: docs/benchmarks by default, for a quick or

@@ -42,17 +42,16 @@ impl Place {
 
     /// How many turns everybody has in a round.
     ///
-    /// A call on Redis does little but wait for a processor to wake, or for the other side, and how long
-    /// that takes changes several times a second and by more than a factor of two: all contenders should
-    /// have had a turn by then. Of one and the same contender, entered twice and with one caller, the
-    /// medians of 60 rounds were within 0.01 of each other with 100 turns of 0.5 ms in a round, and up
-    /// to 0.1 apart with 10 of 5 ms. The more callers there are, the less they depend on single waits, and the
-    /// longer it takes until all of them are under way.
+    /// On several processors, a call on Redis with few others does little but wait for a processor to wake,
+    /// and how long that takes changes several times a second and by more than a factor of two: all
+    /// contenders should have had a turn by then. Of one and the same contender, entered twice and with one
+    /// caller, the medians of 60 rounds were within 0.01 of each other with 100 turns of 0.5 ms in a round,
+    /// and up to 0.1 apart with 10 of 5 ms. The more callers there are, the longer it takes until all of
+    /// them are under way.
     pub fn turns(self, callers: usize) -> u32 {
-        match (self, callers) {
-            (Self::InProcess, _) => 1,
-            (_, 1) => 100,
-            _ => 5,
+        match self {
+            Self::Redis | Self::RedisApart => 100 / callers.clamp(1, 100) as u32,
+            Self::RedisOnOne | Self::InProcess => 1,
         }
     }
 

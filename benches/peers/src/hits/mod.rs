@@ -1,7 +1,7 @@
 //! What a hit costs: calls per second, latency, commands and allocations.
 //!
 //! Absolute numbers differ from machine to machine and from moment to moment, so all contenders
-//! take turns in one process, several of them in a round.
+//! take turns in one process, on Redis several of them in a round.
 
 mod chart;
 mod entrants;

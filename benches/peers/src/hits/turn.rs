@@ -29,6 +29,8 @@ pub struct Turn {
 #[derive(Debug, Default)]
 pub struct Taken {
     pub calls: u64,
+    /// Until a caller's last call ended, on average: those whose calls are long wait no longer for the
+    /// last of all callers than others.
     pub lasted: Duration,
     /// Latencies of the calls that were timed, in nanoseconds.
     pub latencies: Vec<u64>,
@@ -80,11 +82,9 @@ async fn timed<C: Contender>(contender: &Arc<C>, turn: Turn) -> Result<Taken, Fa
         .collect();
     let mut all = Taken::default();
     for caller in callers {
-        let taken = caller.await.map_err(Failure::of)??;
-        all.calls += taken.calls;
-        all.latencies.extend(taken.latencies);
+        all += caller.await.map_err(Failure::of)??;
     }
-    all.lasted = start.elapsed();
+    all.lasted = all.lasted.div_f64(turn.callers as f64);
     Ok(all)
 }
 
@@ -103,6 +103,10 @@ async fn caller<C: Contender>(
         black_box(contender.get(ids.next()).await?);
         now = Instant::now();
         let latency = now.duration_since(before).as_nanos();
+        if taken.calls == u64::from(turn.stride) {
+            // The first found everything as others had left it; it counts where there is no second.
+            taken.latencies.clear();
+        }
         taken.latencies.push(latency.try_into().unwrap_or(u64::MAX));
         taken.calls += u64::from(turn.stride);
         if turn.stride > 1 {
@@ -113,7 +117,8 @@ async fn caller<C: Contender>(
             tokio::task::yield_now().await;
             now = Instant::now();
         }
-        if now.duration_since(start) >= turn.length {
+        taken.lasted = now.duration_since(start);
+        if taken.lasted >= turn.length {
             return Ok(taken);
         }
     }

@@ -35,11 +35,12 @@ const METHOD: &str = "\
 
 A ratio is that of the medians of all rounds. Contenders take turns in an order that is drawn each time.
 
-* **Hits**: all contenders take turns in one process, on a runtime of two threads. On Redis a round is \
-made of five turns of each of them, with one caller of a hundred, since how fast everybody is changes \
-several times a second. Each caller asks for one of 1,000 pages at random; all of them are \
+* **Hits**: all contenders take turns in one process, on a runtime of two threads. On Redis, unless \
+all share one processor, a round has a hundred turns of each of them with one caller and six with 16, \
+or fewer where a call takes longer than a turn, since how fast few callers are changes several times a \
+second. Each caller asks for one of 1,000 pages at random; all of them are \
 cached before, checked to be right, and none is loaded while it is measured. Latencies are those of \
-all calls in all rounds; in the process every 64th call is timed, and reading the clock is part of \
+all calls in all rounds, but for each caller's first in a turn of several; in the process every 64th call is timed, and reading the clock is part of \
 it (see the first line). Commands are Redis's own count, allocations are counted by the allocator, \
 both in turns of their own. `deadpool-redis`, `cached`, `hitbox` and the others are as they are by \
 default. *On a processor each* a Redis of its own is kept on one and the program on another, *on one \
@@ -68,7 +69,7 @@ pub fn publish(sections: &[Section], is_quick: bool, folder: &Path) -> io::Resul
     fs::create_dir_all(folder)?;
     let mut report = format!("{INTRODUCTION}\n{}\n", machine::describe());
     if is_quick {
-        report += "**A quick run, with turns too short for numbers to rely on.**\n\n";
+        report += "**A quick run, with too few rounds for numbers to rely on.**\n\n";
     }
     for section in sections {
         let tables: String = section.tables.iter().map(Table::to_string).collect();
