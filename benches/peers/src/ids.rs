@@ -2,15 +2,16 @@
 
 use std::ops::Range;
 
-/// Pages in no order that would help, another for each caller (xorshift).
+/// Pages in no order that would help, another for each number (xorshift).
 pub struct Ids<'a> {
     ids: &'a Range<u64>,
     state: u64,
 }
 
 impl<'a> Ids<'a> {
-    pub fn new(ids: &'a Range<u64>, caller: usize) -> Self {
-        let state = 0x9e37_79b9_7f4a_7c15 ^ ((caller as u64 + 1) << 20);
+    pub fn new(ids: &'a Range<u64>, number: usize) -> Self {
+        // Numbers that follow one another begin far from each other.
+        let state = 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(number as u64 + 1);
         Self { ids, state }
     }
 

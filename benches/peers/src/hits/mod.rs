@@ -127,6 +127,7 @@ async fn compare(
         let turn = Turn {
             callers,
             ids: size.ids(),
+            number: 0,
             length: plan.length / place.turns(callers),
             stride: place.stride(),
         };
@@ -149,6 +150,7 @@ async fn rounds(plan: Plan, entered: &[Entered], turn: &Turn) -> Result<Vec<Cell
         cells.push(Cell::new()?);
     }
     let mut lots = Lots::default();
+    let mut turn = turn.clone();
     for round in 0..=plan.rounds {
         let mut taken: Vec<_> = entered.iter().map(|_| Taken::default()).collect();
         loop {
@@ -158,9 +160,10 @@ async fn rounds(plan: Plan, entered: &[Entered], turn: &Turn) -> Result<Vec<Cell
             if order.is_empty() {
                 break;
             }
+            turn.number += 1;
             for (one, taken) in order {
-                let turn = one.entrant.turn(turn.clone()).await;
-                *taken += turn.map_err(|failure| Failure(format!("{}: {failure}", one.name)))?;
+                let more = one.entrant.turn(turn.clone()).await;
+                *taken += more.map_err(|failure| Failure(format!("{}: {failure}", one.name)))?;
             }
         }
         if round > 0 {

@@ -20,6 +20,8 @@ pub struct Turn {
     pub callers: usize,
     pub ids: Range<u64>,
     pub length: Duration,
+    /// Which turn it is: in another one callers ask for other pages.
+    pub number: usize,
     /// Every how many calls one is timed, and the caller lets others run. Where a call takes less
     /// than reading the clock, not each is timed.
     pub stride: u32,
@@ -94,7 +96,7 @@ async fn caller<C: Contender>(
     number: usize,
     start: Instant,
 ) -> Result<Taken, Failure> {
-    let mut ids = Ids::new(&turn.ids, number);
+    let mut ids = Ids::new(&turn.ids, turn.number * turn.callers + number);
     let mut taken = Taken::default();
     // Reading it is a part of what is measured, so once a call has to do.
     let mut now = Instant::now();

@@ -80,8 +80,8 @@ const MOST_UNDER_WAY: usize = 8;
 const MOST_UNDER_WAY_OF_MANY: usize = 2;
 
 /// How long the reads of many callers wait for one of two replies; then who joins them writes them all
-/// the same, unless [enough](MOST_UNDER_WAY) are under way, and if nobody does, the reply decides. With more, up to 1 ms, 64 and 256 callers beside the
-/// server were the same.
+/// the same, unless [enough](MOST_UNDER_WAY) are under way, and if nobody does, the reply decides. With
+/// more, up to 1 ms, 64 and 256 callers beside the server were the same.
 const PATIENCE: Duration = Duration::from_micros(200);
 
 /// A server is near whose replies take no longer than this. Whoever waits for a reply before it leaves
