@@ -106,8 +106,9 @@ impl Drop for Waiting<'_> {
         if !self.ticket.waits() {
             return;
         }
-        if !is_overdue(self.time.start, Some(given_up(self.time))) {
-            self.shared.reads.leave_early();
+        let deadline = given_up(self.time);
+        if !is_overdue(self.time.start, Some(deadline)) {
+            self.shared.reads.leave_early(deadline);
         } else if self.ticket.counts() {
             self.shared.unanswered();
         }

@@ -137,16 +137,27 @@ struct Link {
     receiver: Option<Waker>,
     /// When the receiver will look for reads whose time is over.
     alarm: Option<Instant>,
+    left: Option<Left>,
     /// About how many callers there are, up to [`MANY`]: as many as have waited at a time lately.
     crowd: usize,
-    /// How long a reply has taken at least of late. What the server worked on before does not count, since
-    /// to wait for that here is no worse: other replies than to a batch [by itself](Batch::by_itself) can
-    /// only show that the way is shorter. None before the first.
+    /// How long a reply has taken at least of late. What the server worked on before for this lane does not
+    /// count, since to wait for that here is no worse: other replies than to a batch
+    /// [by itself](Batch::by_itself), which there is none of while many ask without a break, can only show
+    /// that the way is shorter. None before the first.
     way: Option<Duration>,
     /// The server refuses `MGET`.
     apart: bool,
     /// Writing has failed.
     failure: Option<Failure>,
+}
+
+/// Somebody who has given up a read.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    /// When its time is over.
+    deadline: Instant,
+    /// How many batches had been answered when it left.
+    answered: u64,
 }
 
 /// Reads that leave together. Their keys follow one another.
@@ -239,6 +250,7 @@ impl Reads {
             sender: None,
             receiver: None,
             alarm: None,
+            left: None,
             crowd: 0,
             way: None,
             apart: false,
@@ -336,10 +348,20 @@ impl Reads {
         Some((ticket, None))
     }
 
-    /// Somebody has given up before its time: the receiver keeps the time of its read.
-    pub(super) fn leave_early(&self) {
-        let desk = self.desk.lock();
-        let receiver = desk.link.as_ref().and_then(|link| link.receiver.clone());
+    /// Somebody gives up a read whose time is not over yet. Of all who do until somebody is answered, the
+    /// receiver keeps the time of the first.
+    pub(super) fn leave_early(&self, deadline: Instant) {
+        let mut desk = self.desk.lock();
+        let answered = desk.answered;
+        let Some(link) = &mut desk.link else {
+            return;
+        };
+        if link.left.is_some_and(|left| left.answered == answered) {
+            return;
+        }
+        link.left = Some(Left { deadline, answered });
+        let receiver = link.receiver.clone();
+        let receiver = receiver.filter(|_| link.is_before_alarm(Some(deadline)));
         drop(desk);
         receiver.into_iter().for_each(Waker::wake);
     }
@@ -455,6 +477,8 @@ impl Reads {
         let Some(link) = desk.link(number) else {
             return Ok(None);
         };
+        let left = link.left.map(|left| left.deadline);
+        let first = first.into_iter().chain(left).min();
         if let Some(failure) = link.failure.clone() {
             return Err(failure);
         }
@@ -498,8 +522,8 @@ impl Reads {
     }
 
     /// Answers those whose time is over. How many were still waiting while nobody else was answered
-    /// (the others were too many), a company counting as one, and so do all of a batch that had given
-    /// up before.
+    /// (the others were too many), a company counting as one; and one more if somebody had
+    /// [left](Self::leave_early) before, and nobody was answered since.
     pub(super) fn expire(
         &self,
         number: u64,
@@ -507,33 +531,29 @@ impl Reads {
         now: Instant,
         failure: &Failure,
     ) -> usize {
-        let (mut late, mut alone) = (Vec::new(), 0);
+        let mut late = Vec::new();
         let mut guard = self.desk.lock();
         let desk = &mut *guard;
+        let answered = desk.answered;
         let Some(link) = desk.link(number) else {
             return 0;
         };
         link.alarm = None;
-        let answered = desk.answered;
+        let left = link.left.take_if(|left| left.deadline <= now);
+        let unheard = left.is_some_and(|left| left.answered == answered);
+        let mut alone = usize::from(unheard && (received.is_some() || !desk.is_clear()));
         let batches = received.into_iter().chain(&mut desk.sent);
         for batch in batches.chain(&mut desk.full).chain([&mut desk.open]) {
             if batch.deadline.is_none_or(|first| first > now) {
                 continue;
             }
-            let is_alone = batch.answered == answered;
-            let (before, mut left) = (late.len(), false);
             for read in &mut batch.reads {
                 if read.deadline.is_some_and(|deadline| deadline <= now)
                     && let Some(reply) = read.reply.take()
                 {
-                    let once = read.once.take();
-                    match reply.is_closed() {
-                        true => left |= once.as_ref().is_none_or(Once::is_first),
-                        false => late.push((reply, once, is_alone)),
-                    }
+                    late.push((reply, read.once.take(), batch.answered == answered));
                 }
             }
-            alone += usize::from(is_alone && left && late.len() == before);
             let waiting = batch.reads.iter().filter(|read| read.reply.is_some());
             batch.deadline = waiting.filter_map(|read| read.deadline).min();
         }
@@ -675,6 +695,11 @@ impl Desk {
             _ => under_way < link.most_under_way().max(MOST_UNDER_WAY) && waited(PATIENCE),
         };
         is_enough || under_way == 0 && waited(OVERDUE)
+    }
+
+    /// Whether nobody waits, but for those whose reply is coming.
+    fn is_clear(&self) -> bool {
+        self.sent.is_empty() && self.full.is_empty() && self.open.keys == 0
     }
 
     /// The open batch; another one takes its place.
@@ -1137,24 +1162,41 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn all_who_have_given_up_before_count_as_one_unless_others_are_answered() {
+    async fn all_who_leave_early_count_as_one_unless_somebody_is_answered() {
         let (reads, _server) = desk();
-        let _alone = join(&reads, "a", LONG);
-        let soon = LONG / 4;
-        for waits in [false, true] {
-            let gone = ["b", "c"].map(|text| join(&reads, text, soon));
-            let _waiting = waits.then(|| join(&reads, "d", soon));
-            drop(gone);
-            tokio::time::advance(soon).await;
-            assert_eq!(reads.expire(LINK, None, Instant::now(), &failure()), 1);
+        let leave = |after| {
+            drop(join(&reads, "a", LONG));
+            reads.leave_early(Instant::now() + after);
+        };
+        let expire = || reads.expire(LINK, None, Instant::now(), &failure());
+        let armed = || reads.arm(LINK, None).expect("a link");
+        for _ in 0..2 {
+            leave(LONG);
+            leave(LONG / 2);
+            leave(LONG * 2);
+            assert_eq!(armed(), Some(Instant::now() + LONG), "the first's");
+            tokio::time::advance(LONG).await;
+            assert_eq!((expire(), expire()), (1, 0));
         }
-        let (reads, _server) = desk();
-        let _alone = join(&reads, "a", LONG);
-        drop(join(&reads, "b", soon));
+        leave(LONG);
         let first = reads.next(LINK).expect("a batch");
         reads.recycle(first, 0);
-        tokio::time::advance(soon).await;
-        assert_eq!(reads.expire(LINK, None, Instant::now(), &failure()), 0);
+        leave(LONG / 2);
+        tokio::time::advance(LONG / 2).await;
+        assert_eq!(expire(), 1, "since then nobody was answered");
+        leave(LONG / 2);
+        let answered = || {
+            write(reads.turn(LINK, true, None));
+            while let Some(batch) = reads.next(LINK) {
+                reads.recycle(batch, 0);
+            }
+        };
+        answered();
+        tokio::time::advance(LONG).await;
+        assert_eq!(expire(), 0);
+        reads.leave_early(Instant::now() + LONG);
+        tokio::time::advance(LONG).await;
+        assert_eq!(expire(), 0, "its reply was being handed out");
     }
 
     #[tokio::test]
