@@ -73,7 +73,7 @@ impl Options {
     }
 
     pub fn hits(&self) -> hits::Plan {
-        let (rounds, seconds) = if self.quick { (3, 0.05) } else { (60, 0.05) };
+        let (rounds, seconds) = if self.quick { (3, 0.05) } else { (12, 0.25) };
         hits::Plan {
             rounds: self.rounds.unwrap_or(rounds).max(1),
             length: Duration::from_secs_f64(self.seconds.unwrap_or(seconds).clamp(0.01, 3600.0)),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cache_benches::RedisServer;
 use cache_runtime::Cache;
@@ -40,7 +41,7 @@ impl Place {
         }
     }
 
-    /// How many turns everybody has in a round.
+    /// How long a turn is.
     ///
     /// On several processors, a call on Redis with few others does little but wait for a processor to wake,
     /// and how long that takes changes several times a second and by more than a factor of two: all
@@ -48,10 +49,13 @@ impl Place {
     /// caller, the medians of 60 rounds were within 0.01 of each other with 100 turns of 0.5 ms in a round,
     /// and up to 0.1 apart with 10 of 5 ms. The more callers there are, the longer it takes until all of
     /// them are under way.
-    pub fn turns(self, callers: usize) -> u32 {
+    pub fn turn(self, callers: usize) -> Duration {
+        const LONGEST: Duration = Duration::from_millis(50);
         match self {
-            Self::Redis | Self::RedisApart => 100 / callers.clamp(1, 100) as u32,
-            Self::RedisOnOne | Self::InProcess => 1,
+            Self::Redis | Self::RedisApart => {
+                LONGEST.min(Duration::from_micros(500) * callers as u32)
+            }
+            Self::RedisOnOne | Self::InProcess => LONGEST,
         }
     }
 

@@ -1,7 +1,8 @@
 //! What a hit costs: calls per second, latency, commands and allocations.
 //!
 //! Absolute numbers differ from machine to machine and from moment to moment, so all contenders
-//! take turns in one process, on Redis several of them in a round.
+//! take turns in one process, and enough of them in a round to see the machine at its best and its worst.
+//! (Where a contender runs at one of two speeds for a whole round, the median falls on either.)
 
 mod chart;
 mod entrants;
@@ -128,7 +129,7 @@ async fn compare(
             callers,
             ids: size.ids(),
             number: 0,
-            length: plan.length / place.turns(callers),
+            length: place.turn(callers).min(plan.length),
             stride: place.stride(),
         };
         let cells = rounds(plan, entered, &turn).await?;

@@ -35,10 +35,9 @@ const METHOD: &str = "\
 
 A ratio is that of the medians of all rounds. Contenders take turns in an order that is drawn each time.
 
-* **Hits**: all contenders take turns in one process, on a runtime of two threads. On Redis, unless \
-all share one processor, a round has a hundred turns of each of them with one caller and six with 16, \
-or fewer where a call takes longer than a turn, since how fast few callers are changes several times a \
-second. Each caller asks for one of 1,000 pages at random; all of them are \
+* **Hits**: all contenders take turns in one process, on a runtime of two threads. Each has \
+0.25 s in a round, in turns of 50 ms, and on Redis, unless all share one processor, in turns of 0.5 ms for each \
+caller up to that, since how fast few callers are changes several times a second. Each caller asks for one of 1,000 pages at random; all of them are \
 cached before, checked to be right, and none is loaded while it is measured. Latencies are those of \
 all calls in all rounds, but for each caller's first in a turn of several; in the process every 64th call is timed, and reading the clock is part of \
 it (see the first line). Commands are Redis's own count, allocations are counted by the allocator, \
