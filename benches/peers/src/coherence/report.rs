@@ -6,7 +6,7 @@ use super::race::{self, Race};
 use super::scan::{self, Scan};
 use super::toll::{PROCESSES, Row, Toll};
 use super::{Plan, Seen};
-use crate::report::{Section, Table, count, median, nanoseconds, quantile};
+use crate::report::{Section, Table, count, median, nanoseconds, quantile, spread};
 
 pub fn section(seen: &Seen) -> Section {
     let mut tables: Vec<_> = seen.tolls.iter().map(tolls).collect();
@@ -64,17 +64,6 @@ fn shape(shape: Shape) -> String {
         1 => format!("{connections} connections, each of which waits for every reply"),
         together => format!("{connections} connections, {together} at a time on each"),
     }
-}
-
-fn spread(rates: &[f64]) -> String {
-    let lowest = rates.iter().copied().fold(f64::INFINITY, f64::min);
-    let highest = rates.iter().copied().fold(0.0, f64::max);
-    format!(
-        "{} ({} to {})",
-        count(median(rates.iter().copied())),
-        count(lowest),
-        count(highest)
-    )
 }
 
 fn ratio(row: &Row, other: &Row, of: impl Fn(&Row) -> &[f64]) -> String {

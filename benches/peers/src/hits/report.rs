@@ -1,8 +1,8 @@
 //! What the report says of hits.
 
 use super::chart;
-use super::{CALLERS, COUNTED, Cell, Hits, Place, Row};
-use crate::report::{Section, Table, count, nanoseconds};
+use super::{CALLERS, COUNTED, Hits, Place, Row};
+use crate::report::{Section, Table, nanoseconds, spread};
 
 const APART: &str = "\
 The callers are kept on one processor and the server on another, as if each had a machine of its \
@@ -68,20 +68,9 @@ fn rates(hits: &Hits) -> Table {
     let mut table = Table::new("Calls per second: median (lowest to highest round)");
     table.head(callers());
     for row in &hits.rows {
-        table.row(row.name, row.cells.iter().map(rate));
+        table.row(row.name, row.cells.iter().map(|cell| spread(&cell.rates)));
     }
     table
-}
-
-fn rate(cell: &Cell) -> String {
-    let lowest = cell.rates.iter().copied().fold(f64::INFINITY, f64::min);
-    let highest = cell.rates.iter().copied().fold(0.0, f64::max);
-    format!(
-        "{} ({} to {})",
-        count(cell.middle()),
-        count(lowest),
-        count(highest)
-    )
 }
 
 fn latencies(hits: &Hits) -> Table {

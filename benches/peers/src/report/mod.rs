@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{fs, io};
 
-pub use number::{count, median, nanoseconds, quantile};
+pub use number::{count, median, nanoseconds, quantile, spread};
 pub use table::Table;
 
 use crate::chart::{Chart, Theme};

@@ -7,6 +7,18 @@ pub fn median(numbers: impl IntoIterator<Item = f64>) -> f64 {
     numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// Their median, and from which to which they go.
+pub fn spread(numbers: &[f64]) -> String {
+    let lowest = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = numbers.iter().copied().fold(0.0, f64::max);
+    format!(
+        "{} ({} to {})",
+        count(median(numbers.iter().copied())),
+        count(lowest),
+        count(highest)
+    )
+}
+
 /// The one that so large a part of them does not exceed.
 pub fn quantile(numbers: impl IntoIterator<Item = f64>, part: f64) -> f64 {
     let mut numbers: Vec<_> = numbers.into_iter().collect();
