@@ -559,6 +559,15 @@ mod failing {
         }
     }
 
+    /// The server goes on, and the store finds out.
+    async fn recovers(server: &RedisServer, store: &RedisStore) {
+        server.resume();
+        eventually("the store serves again", async || {
+            store.get(&key("a")).await.ok()
+        })
+        .await;
+    }
+
     #[tokio::test]
     async fn reads_cut_off_together_open_the_breaker() {
         let server = RedisServer::start().await;
@@ -582,11 +591,7 @@ mod failing {
         }
         let error = fails_at_once(&store, &key("a")).await;
         assert_eq!(error.kind(), StoreErrorKind::Unavailable);
-        server.resume();
-        eventually("the store serves again", async || {
-            store.get(&key("a")).await.ok()
-        })
-        .await;
+        recovers(&server, &store).await;
     }
 
     #[tokio::test]
@@ -603,11 +608,7 @@ mod failing {
             (read.unwrap_err().kind() == StoreErrorKind::Unavailable).then_some(())
         })
         .await;
-        server.resume();
-        eventually("the store serves again", async || {
-            store.get(&key("a")).await.ok()
-        })
-        .await;
+        recovers(&server, &store).await;
     }
 }
 
