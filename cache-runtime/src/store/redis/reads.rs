@@ -380,7 +380,7 @@ impl Reads {
     fn depart(&self) {
         let mut desk = self.desk.lock();
         desk.companies = desk.companies.saturating_sub(1);
-        if desk.open.keys == 0 && desk.full.is_empty() {
+        if desk.is_all_sent() {
             return;
         }
         desk.close();
@@ -570,7 +570,7 @@ impl Reads {
     /// can or when there is more.
     fn put_down(&self, number: u64, pen: Pen, failure: Option<Failure>, sender: Option<&Waker>) {
         let mut desk = self.desk.lock();
-        let left = !pen.is_idle() || desk.open.keys > 0 || !desk.full.is_empty();
+        let left = !pen.is_idle() || !desk.is_all_sent();
         let Some(link) = desk.link(number) else {
             // Outside the lock: it may close the connection.
             drop(desk);
@@ -697,9 +697,13 @@ impl Desk {
         is_enough || under_way == 0 && waited(OVERDUE)
     }
 
+    fn is_all_sent(&self) -> bool {
+        self.full.is_empty() && self.open.keys == 0
+    }
+
     /// Whether nobody waits, but for those whose reply is coming.
     fn is_clear(&self) -> bool {
-        self.sent.is_empty() && self.full.is_empty() && self.open.keys == 0
+        self.sent.is_empty() && self.is_all_sent()
     }
 
     /// The open batch; another one takes its place.
