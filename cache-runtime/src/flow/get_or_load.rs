@@ -148,12 +148,17 @@ pub(super) enum Stage {
 }
 
 impl Flow {
-    #[inline(always)]
-    pub(crate) fn new(call: Call) -> Self {
-        Self {
-            control: Control::take(),
-            called: Moment::now(),
-            budget: Budget::new(call.policy.timeout),
+    /// Made where it stays: moving all of it would take longer than writing what is there. So what may
+    /// panic comes first.
+    #[inline]
+    pub(crate) fn boxed(call: Call) -> Box<Self> {
+        let (control, called) = (Control::take(), Moment::now());
+        let budget = Budget::new(call.policy.timeout);
+        let room = Box::new_uninit();
+        let flow = Self {
+            control,
+            called,
+            budget,
             stage: Stage::Enter,
             seen: Seen::default(),
             old: None,
@@ -174,21 +179,15 @@ impl Flow {
             company: None,
             turn: None,
             call,
-        }
-    }
-
-    /// Made where it stays: moving all of it would take longer than writing what is there.
-    #[inline]
-    pub(crate) fn boxed(call: Call) -> Box<Self> {
-        Box::write(Box::new_uninit(), Self::new(call))
+        };
+        Box::write(room, flow)
     }
 
     /// As one of several calls that are made together.
-    pub(crate) fn in_company(call: Call, company: &Company) -> Self {
-        Self {
-            company: Some(company.clone()),
-            ..Self::new(call)
-        }
+    pub(crate) fn in_company(call: Call, company: &Company) -> Box<Self> {
+        let mut flow = Self::boxed(call);
+        flow.company = Some(company.clone());
+        flow
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {

@@ -40,18 +40,17 @@ impl Flow {
     /// The load as a flow of its own.
     pub(super) fn detach(&mut self, lead: Lead) -> Box<Self> {
         self.record(Event::Detached);
-        Box::new(Self {
-            control: None,
-            lead: Some(lead),
-            leased: self.leased.take(),
-            met: self.met,
-            asked: self.asked,
-            unleased: self.unleased,
-            seen: self.seen,
-            again: true,
-            detached: true,
-            ..Self::new(self.call.clone())
-        })
+        let mut flow = Self::boxed(self.call.clone());
+        flow.control = None;
+        flow.lead = Some(lead);
+        flow.leased = self.leased.take();
+        flow.met = self.met;
+        flow.asked = self.asked;
+        flow.unleased = self.unleased;
+        flow.seen = self.seen;
+        flow.again = true;
+        flow.detached = true;
+        flow
     }
 
     /// The payload handed out last has been decoded: the call is over.

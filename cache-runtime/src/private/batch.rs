@@ -82,7 +82,7 @@ impl<B: Batched, K: Kept<B>> Batch<B, K> {
                 Each::Near(out) => Some(out),
                 Each::Ask(plan) => {
                     let (typed, call) = plan.into_call();
-                    let flow = Box::new(Flow::in_company(call, &company));
+                    let flow = Flow::in_company(call, &company);
                     open.push(Member::new(at, flow, typed));
                     None
                 }

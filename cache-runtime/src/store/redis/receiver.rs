@@ -154,8 +154,11 @@ impl Receiver {
                     return Ok(());
                 }
             };
-            let batch = self.batch.take().or_else(|| reads.next(self.number));
-            let batch = self.batch.insert(batch.ok_or(OutOfStep)?);
+            // Where it stays: to move it would take longer than to take the part.
+            if self.batch.is_none() {
+                self.batch = reads.next(self.number);
+            }
+            let batch = self.batch.as_mut().ok_or(OutOfStep)?;
             match self.come.take(part, batch, now)? {
                 Taken::Part => {}
                 Taken::Whole(read, reply) => {

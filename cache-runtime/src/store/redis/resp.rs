@@ -60,15 +60,15 @@ pub fn receive(received: &mut BytesMut) -> Result<Received, OutOfStep> {
         (b'*', digits) => Part::Row(number(digits)?),
         (b'$', digits) => {
             let length = number(digits)?;
-            let whole = after + length + 2;
-            if received.len() < whole {
-                return Ok(Received::Wanting(whole - received.len()));
+            let (value_end, whole) = (after + length, after + length + 2);
+            match received.get(value_end..whole) {
+                None => return Ok(Received::Wanting(whole - received.len())),
+                Some(b"\r\n") => {}
+                Some(_) => return Err(OutOfStep),
             }
-            received.advance(after);
-            let value = received.split_to(length).freeze();
-            if received.split_to(2)[..] != *b"\r\n" {
-                return Err(OutOfStep);
-            }
+            let mut value = received.split_to(whole).freeze();
+            value.advance(after);
+            value.truncate(length);
             return Ok(Received::Part(Part::Value(Some(value))));
         }
         _ => return Err(OutOfStep),
