@@ -162,7 +162,9 @@ impl Receiver {
             match self.come.take(part, batch, now)? {
                 Taken::Part => {}
                 Taken::Whole(read, reply) => {
-                    self.answered.extend(read.answer(reply));
+                    if let Some(answer) = read.answer(reply) {
+                        self.answered.push_back(answer);
+                    }
                 }
                 Taken::Refusal(error) => {
                     let again = refuses_many(&error);
