@@ -639,6 +639,42 @@ mod runtimes {
         }
     }
 
+    /// What was sent over a lane's old connection is not answered by what comes over the new one.
+    #[test]
+    fn after_a_stalled_runtime_each_read_has_its_own_reply() {
+        let stalled = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let driven = runtime::Runtime::new().unwrap();
+        let server = driven.block_on(RedisServer::start());
+        let store = store_with_lanes(&server.url(), 1);
+        let text = |n: usize| Bytes::from(format!("the value of {n}"));
+        stalled.block_on(async {
+            for n in 0..10 {
+                store.put(&key(n), text(n), MINUTE).await.unwrap();
+            }
+        });
+        driven.block_on(async {
+            let now = Instant::now();
+            let left = store
+                .look_up_within(&key(0), &[], &(now..now + BUDGET))
+                .await;
+            assert_eq!(left.unwrap_err().kind(), StoreErrorKind::Timeout);
+            // Not a read, which would leave together with others.
+            eventually("the lane moves", async || {
+                let name = key("b");
+                let put = store.put(&name, value(), MINUTE);
+                timeout(BUDGET, put).await.ok()?.ok()
+            })
+            .await;
+            for n in 0..10 {
+                let found = within("a get", store.get(&key(n))).await.unwrap();
+                assert_eq!(found, Some(text(n)), "{n}");
+            }
+        });
+    }
+
     /// The carrier is not driven, and the callers end all the same.
     #[test]
     fn callers_keep_their_time_where_the_lane_is_stalled() {

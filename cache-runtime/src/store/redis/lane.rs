@@ -260,6 +260,8 @@ impl Lane {
             let (call, wire) = boarded.map_err(|_| late())?.map_err(Failure::from)?;
             call.finish();
             let number = wire.number;
+            // Whoever waits for a reply is not to keep a connection that has to go.
+            drop(wire);
             let time = Instant::now()..deadline;
             let begun = poll_fn(|context| Poll::Ready(self.begin(key, tags, &time, context)));
             match begun.await? {

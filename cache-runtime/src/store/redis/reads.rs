@@ -151,6 +151,13 @@ struct Link {
     failure: Option<Failure>,
 }
 
+/// A connection that has gone, and those who have not got a reply over it.
+#[must_use]
+struct Over {
+    link: Option<Link>,
+    reads: Vec<Read>,
+}
+
 /// Somebody who has given up a read.
 #[derive(Clone, Copy, Debug)]
 struct Left {
@@ -241,9 +248,10 @@ pub(super) struct Ticket {
 }
 
 impl Reads {
-    /// A connection comes, whose sender and receiver live on this runtime.
+    /// A connection comes, whose sender and receiver live on this runtime. Whoever has not got a reply
+    /// over the one before it fails, and one from before that has come too late.
     pub(super) fn attach(&self, number: u64, runtime: runtime::Id, pen: Pen) {
-        self.desk.lock().link = Some(Link {
+        let link = Link {
             number,
             runtime,
             pen: Some(pen),
@@ -255,7 +263,24 @@ impl Reads {
             way: None,
             apart: false,
             failure: None,
-        });
+        };
+        let mut desk = self.desk.lock();
+        if desk
+            .link
+            .as_ref()
+            .is_some_and(|newer| newer.number > number)
+        {
+            return;
+        }
+        let over = desk.give_up();
+        desk.link = Some(link);
+        drop(desk);
+        over.end(&gone());
+    }
+
+    /// Whether this connection has not gone.
+    pub(super) fn is_attached(&self, number: u64) -> bool {
+        self.desk.lock().link(number).is_some()
     }
 
     /// Whether anybody waits for a reply over this connection.
@@ -270,19 +295,9 @@ impl Reads {
         if desk.link(number).is_none() {
             return;
         }
-        // Closed and woken outside the lock.
-        let link = desk.link.take();
-        let mut left: Vec<Read> = Vec::new();
-        let Desk {
-            open, full, sent, ..
-        } = &mut *desk;
-        let batches = sent.drain(..).chain(full.drain(..));
-        batches
-            .chain([mem::take(open)])
-            .for_each(|batch| left.extend(batch.reads));
+        let over = desk.give_up();
         drop(desk);
-        drop(link);
-        fail(left, failure);
+        over.end(failure);
     }
 
     /// From now on each key has a command of its own.
@@ -464,7 +479,7 @@ impl Reads {
     /// batch counts too.
     ///
     /// # Errors
-    /// If the connection has failed.
+    /// If the connection has failed, or has gone.
     pub(super) fn arm(
         &self,
         number: u64,
@@ -474,9 +489,7 @@ impl Reads {
         let batches = received.into_iter().chain(&desk.sent);
         let batches = batches.chain(&desk.full).chain([&desk.open]);
         let first = batches.filter_map(|batch| batch.deadline).min();
-        let Some(link) = desk.link(number) else {
-            return Ok(None);
-        };
+        let link = desk.link(number).ok_or_else(gone)?;
         let left = link.left.map(|left| left.deadline);
         let first = first.into_iter().chain(left).min();
         if let Some(failure) = link.failure.clone() {
@@ -626,6 +639,16 @@ impl Link {
     }
 }
 
+impl Over {
+    /// Outside the lock: it closes and wakes.
+    fn end(self, failure: &Failure) {
+        let receiver = self.link.and_then(|link| link.receiver);
+        fail(self.reads, failure);
+        // It may be in the middle of a reply, and keeps the time of those who wait for that.
+        receiver.into_iter().for_each(Waker::wake);
+    }
+}
+
 impl<'a> Held<'a> {
     fn new(reads: &'a Reads, number: u64, pen: Pen) -> Self {
         Self {
@@ -704,6 +727,16 @@ impl Desk {
     /// Whether nobody waits, but for those whose reply is coming.
     fn is_clear(&self) -> bool {
         self.sent.is_empty() && self.is_all_sent()
+    }
+
+    /// What is left of a connection.
+    fn give_up(&mut self) -> Over {
+        let batches = self.sent.drain(..).chain(self.full.drain(..));
+        let batches = batches.chain([mem::take(&mut self.open)]);
+        Over {
+            reads: batches.flat_map(|batch| batch.reads).collect(),
+            link: self.link.take(),
+        }
     }
 
     /// The open batch; another one takes its place.
@@ -926,6 +959,57 @@ mod tests {
         assert!(reply(&mut open).expect("an end").is_err());
         assert!(reads.join(&key("a"), &[], &lasting(LONG)).is_none());
         assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+    }
+
+    /// As where a connection's runtime is not driven any more, so that nobody says that it has gone.
+    #[tokio::test]
+    async fn a_connection_does_not_inherit_the_reads_of_the_one_before() {
+        const NEXT: u64 = LINK + 1;
+        let (reads, _server) = desk();
+        let attach = |number| {
+            let (client, server) = duplex(1 << 20);
+            let runtime = runtime::Handle::current().id();
+            reads.attach(number, runtime, Pen::new(Box::new(client)));
+            server
+        };
+        let mut old = ["a", "b", "c"].map(|text| join(&reads, text, LONG));
+        let _next_server = attach(NEXT);
+        for ticket in &mut old {
+            let failure = reply(ticket).expect("an end").expect_err("no reply");
+            assert!(failure.again);
+        }
+        let mut new = join(&reads, "d", LONG);
+        assert!(reads.next(LINK).is_none());
+        answer(reads.next(NEXT).expect("a batch"), "of d");
+        let found = reply(&mut new).expect("a reply").expect("a value");
+        assert_eq!(found.envelope, Some("of d".into()));
+        assert!(reads.next(NEXT).is_none());
+        let _late_server = attach(LINK);
+        assert!(!reads.is_attached(LINK), "it was made before the other");
+        assert!(reads.is_attached(NEXT));
+    }
+
+    #[tokio::test]
+    async fn a_receiver_hears_of_the_end_of_its_connection() {
+        for replaced in [false, true] {
+            let (reads, _server) = desk();
+            let woken = Arc::new(Woken::default());
+            reads.attend(LINK, &Waker::from(woken.clone()));
+            // Partly received.
+            let _waits = join(&reads, "a", LONG);
+            let batch = reads.next(LINK);
+            assert!(reads.arm(LINK, batch.as_ref()).is_ok());
+            if replaced {
+                let (client, _) = duplex(1);
+                let runtime = runtime::Handle::current().id();
+                reads.attach(LINK + 1, runtime, Pen::new(Box::new(client)));
+            } else {
+                reads.detach(LINK, &failure());
+            }
+            assert_eq!(woken.0.load(Relaxed), 1);
+            let end = reads.arm(LINK, batch.as_ref()).expect_err("it ends");
+            assert!(end.again);
+        }
     }
 
     #[tokio::test]

@@ -131,6 +131,9 @@ impl Receiver {
         // Not while more is read: whoever runs next would join a small batch.
         self.answers.hand_out(&mut self.answered);
         taken.map_err(|OutOfStep| {
+            if !self.shared.reads.is_attached(self.number) {
+                return gone();
+            }
             // Those whose reply it might be get no other.
             let garbled = Failure::from(reply::out_of_step());
             self.fail(&garbled);
