@@ -69,14 +69,15 @@ const ENOUGH_OF_FEW: usize = 4;
 /// keeps the sender's worker busy, and no reply will wake the receiver.
 const OVERDUE: Duration = Duration::from_millis(1);
 
-/// The most batches under way at a time to a server that is [near](NEAR), but for full ones: reads that
-/// come then wait for one of the replies, so the busier the server, the more of them leave together. All
-/// that are of [few](FEW) callers may be under way, unless there have just been fewer.
+/// The most batches under way at a time to a server that is [near](NEAR): reads that come then wait for
+/// one of the replies, so the busier the server, the more of them leave together; and those that wait in
+/// vain are not sent, so that a server that is behind catches up. All that are of [few](FEW) callers may
+/// be under way, unless there have just been fewer.
 const MOST_UNDER_WAY: usize = 8;
 
-/// The same of more than [few](FEW) callers, as long as their reads have [patience](PATIENCE): so more of
-/// them leave together. 64 callers made 1.05 of the calls with two instead of eight or three, on whichever
-/// processors, and 256 callers 1.0 to 1.05; with one it was less.
+/// The same of more than [few](FEW) callers, as long as their batch is not full and has
+/// [patience](PATIENCE): so more of them leave together. 64 callers made 1.05 of the calls with two instead
+/// of eight or three, on whichever processors, and 256 callers 1.0 to 1.05; with one it was less.
 const MOST_UNDER_WAY_OF_MANY: usize = 2;
 
 /// How long the reads of many callers wait for one of two replies; then who joins them writes them all
@@ -107,7 +108,7 @@ pub(super) struct Reads {
 struct Desk {
     link: Option<Link>,
     open: Batch,
-    /// No more fits in; the sender is on the way.
+    /// No more fits in.
     full: VecDeque<Batch>,
     /// In the order in which they were written, or are being written.
     sent: VecDeque<Batch>,
@@ -142,7 +143,7 @@ struct Link {
     crowd: usize,
     /// How long a reply has taken at least of late. What the server worked on before for this lane does not
     /// count, since to wait for that here is no worse: other replies than to a batch
-    /// [by itself](Batch::by_itself), which there is none of while many ask without a break, can only show
+    /// [by itself](Sent::by_itself), which there is none of while many ask without a break, can only show
     /// that the way is shorter. None before the first.
     way: Option<Duration>,
     /// The server refuses `MGET`.
@@ -182,12 +183,19 @@ pub(super) struct Batch {
     since: Option<Instant>,
     /// How many batches had been answered then.
     answered: u64,
-    /// When it was written, or began to be.
-    sent: Option<Instant>,
-    /// Nothing else was under way then.
-    by_itself: bool,
+    /// None before it leaves.
+    sent: Option<Sent>,
     /// When the first of its reads is over; none if nobody waits.
     pub(super) deadline: Option<Instant>,
+}
+
+/// How a batch has left.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    /// When it was written, or began to be.
+    at: Instant,
+    /// Nothing else was under way then.
+    by_itself: bool,
 }
 
 /// Whether one of the reads of a company has been late: the others say nothing more about the link.
@@ -346,7 +354,10 @@ impl Reads {
         if desk.companies > 0 {
             return Some((ticket, None));
         }
-        let may = desk.sent.len() < link.most_under_way() || !desk.full.is_empty();
+        let may = match desk.full.is_empty() {
+            true => desk.sent.len() < link.most_under_way(),
+            false => desk.sent.len() < link.most_full_under_way(),
+        };
         if desk.is_ripe(time.start)
             && let Some(link) = &mut desk.link
             && let Some(mut pen) = link.pen.take_if(|pen| pen.is_idle())
@@ -399,15 +410,10 @@ impl Reads {
             return;
         }
         desk.close();
-        let Desk {
-            link: Some(link),
-            full,
-            sent,
-            ..
-        } = &mut *desk
-        else {
+        let Some(link) = &mut desk.link else {
             return;
         };
+        let number = link.number;
         let Some(mut pen) = link.pen.take_if(|pen| pen.is_idle()) else {
             // Who has the pen has the sender go on.
             let sender = link.sender.take();
@@ -415,11 +421,8 @@ impl Reads {
             sender.into_iter().for_each(Waker::wake);
             return;
         };
-        let now = Instant::now();
-        for batch in full.drain(..) {
-            batch.leave(&mut pen, sent, now);
-        }
-        let mut held = Held::new(self, link.number, pen);
+        desk.let_full_leave(&mut pen);
+        let mut held = Held::new(self, number, pen);
         drop(desk);
         // What the connection does not take at once, the sender writes.
         let _ = held.write(&mut Context::from_waker(Waker::noop()));
@@ -428,37 +431,31 @@ impl Reads {
     /// Takes the pen to write all that is to be written; the open batch only `now`, or if nothing
     /// else is under way and no others may join. The sender is woken when there is something again.
     pub(super) fn turn(&self, number: u64, now: bool, sender: Option<&Waker>) -> Turn<'_> {
-        let mut desk = self.desk.lock();
-        let Desk {
-            link: Some(link),
-            open,
-            full,
-            sent,
-            spare,
-            companies,
-            ..
-        } = &mut *desk
-        else {
+        let mut guard = self.desk.lock();
+        let desk = &mut *guard;
+        // The receiver ends a connection that cannot be written to.
+        let Some(link) = desk.link(number).filter(|link| link.failure.is_none()) else {
             return Turn::Nothing;
         };
-        // The receiver ends a connection that cannot be written to.
-        if link.number != number || link.failure.is_some() {
-            return Turn::Nothing;
-        }
         let Some(mut pen) = link.pen.take() else {
             link.sleep(sender);
             return Turn::Nothing;
         };
-        let may = sent.len() < link.most_under_way() && *companies == 0;
-        let now = now || sent.is_empty() && full.is_empty() && link.crowd <= 1;
-        let ripe = (now && may && open.keys > 0)
-            .then(|| mem::replace(open, spare.take().unwrap_or_default()));
-        for batch in full.drain(..).chain(ripe) {
-            batch.leave(&mut pen, sent, Instant::now());
+        let (most, alone) = (link.most_under_way(), link.crowd <= 1);
+        let may = desk.sent.len() < most && desk.companies == 0;
+        let now = now || alone && desk.sent.is_empty() && desk.full.is_empty();
+        desk.let_full_leave(&mut pen);
+        let may = may && desk.full.is_empty() && desk.open.keys > 0;
+        if may && now {
+            let batch = desk.next();
+            batch.leave(&mut pen, &mut desk.sent, Instant::now());
         }
+        let Some(link) = &mut desk.link else {
+            return Turn::Nothing;
+        };
         if pen.is_idle() {
             link.pen = Some(pen);
-            if open.keys > 0 && may {
+            if may {
                 return Turn::Later;
             }
             link.sleep(sender);
@@ -514,7 +511,7 @@ impl Reads {
             };
             link.crowd = (link.crowd - gone).max(waiting).min(MANY);
             if let Some(sent) = batch.sent {
-                link.took(sent.elapsed(), batch.by_itself);
+                link.took(sent.at.elapsed(), sent.by_itself);
             }
         }
         Some(batch)
@@ -569,6 +566,11 @@ impl Reads {
             }
             let waiting = batch.reads.iter().filter(|read| read.reply.is_some());
             batch.deadline = waiting.filter_map(|read| read.deadline).min();
+        }
+        // Nobody waits for what they would bring.
+        desk.full.retain(Batch::is_awaited);
+        if !desk.open.is_awaited() {
+            desk.open.clear();
         }
         drop(guard);
         for (reply, once, is_alone) in late {
@@ -625,13 +627,18 @@ impl Link {
         };
     }
 
-    /// How many batches may be under way, but for full ones and those whose patience is over.
+    /// How many batches may be under way, if the next may still grow.
     fn most_under_way(&self) -> usize {
         match self.way {
             Some(way) if way > NEAR => MOST_UNDER_WAY_AFAR,
             _ if self.crowd > FEW => MOST_UNDER_WAY_OF_MANY,
             _ => MOST_UNDER_WAY,
         }
+    }
+
+    /// The same of those that are full, or have waited.
+    fn most_full_under_way(&self) -> usize {
+        self.most_under_way().max(MOST_UNDER_WAY)
     }
 
     fn is_before_alarm(&self, deadline: Option<Instant>) -> bool {
@@ -715,7 +722,7 @@ impl Desk {
                 open.reads.len() >= crowd.min(ENOUGH_OF_FEW) && under_way < link.most_under_way()
             }
             _ if under_way == 0 => open.reads.len() >= ENOUGH,
-            _ => under_way < link.most_under_way().max(MOST_UNDER_WAY) && waited(PATIENCE),
+            _ => under_way < link.most_full_under_way() && waited(PATIENCE),
         };
         is_enough || under_way == 0 && waited(OVERDUE)
     }
@@ -743,6 +750,16 @@ impl Desk {
     fn next(&mut self) -> Batch {
         let next = self.spare.take().unwrap_or_default();
         mem::replace(&mut self.open, next)
+    }
+
+    /// Full batches leave, as many as may be under way.
+    fn let_full_leave(&mut self, pen: &mut Pen) {
+        let most = self.link.as_ref().map_or(0, Link::most_full_under_way);
+        while self.sent.len() < most
+            && let Some(batch) = self.full.pop_front()
+        {
+            batch.leave(pen, &mut self.sent, Instant::now());
+        }
     }
 
     /// Nobody joins the open batch any more.
@@ -791,7 +808,8 @@ impl Batch {
     /// Is written by who has the pen.
     fn leave(mut self, pen: &mut Pen, sent: &mut VecDeque<Self>, now: Instant) {
         pen.load(&self);
-        (self.sent, self.by_itself) = (Some(now), sent.is_empty());
+        let by_itself = sent.is_empty();
+        self.sent = Some(Sent { at: now, by_itself });
         sent.push_back(self);
     }
 
@@ -1410,12 +1428,56 @@ mod tests {
         answer(reads.next(LINK).expect("a batch"), "value");
         write(reads.turn(LINK, true, None));
         tickets.extend((0..=MOST_KEYS).map(|number| join(&reads, &number.to_string(), LONG)));
+        assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+        answer(reads.next(LINK).expect("a batch"), "value");
         write(reads.turn(LINK, false, None));
-        assert_eq!(
-            reads.desk.lock().open.keys,
-            1,
-            "a full one goes all the same"
-        );
+        let desk = reads.desk.lock();
+        assert_eq!((desk.full.len(), desk.open.keys), (0, 1), "the full one");
+    }
+
+    /// Of many callers two batches are under way at a time, which may not stop full ones.
+    #[tokio::test]
+    async fn a_full_batch_waits_for_no_company() {
+        let (reads, mut server) = desk();
+        crowd(&reads, &mut server, FEW + 1).await;
+        let lots = |batches| {
+            let texts = (0..batches * MOST_KEYS).map(|number| number.to_string());
+            texts.map(|text| join(&reads, &text, LONG)).for_each(drop);
+        };
+        lots(1);
+        lots(MOST_UNDER_WAY_OF_MANY);
+        while let Turn::Write(mut held) = reads.turn(LINK, false, None) {
+            assert!(
+                held.write(&mut Context::from_waker(Waker::noop()))
+                    .is_ready()
+            );
+        }
+        assert!(reads.desk.lock().sent.len() > MOST_UNDER_WAY_OF_MANY);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_waited_in_vain_is_not_sent_for() {
+        let (reads, mut server) = desk();
+        let _under_way: Vec<_> = (0..MOST_UNDER_WAY)
+            .map(|number| {
+                let ticket = join(&reads, &number.to_string(), 3 * LONG);
+                if let Turn::Write(held) = reads.turn(LINK, true, None) {
+                    write(Turn::Write(held));
+                }
+                ticket
+            })
+            .collect();
+        let late: Vec<_> = (0..2 * MOST_KEYS)
+            .map(|number| join(&reads, &format!("late{number}"), LONG))
+            .collect();
+        tokio::time::advance(LONG).await;
+        reads.expire(LINK, None, Instant::now(), &failure());
+        assert!(!late.iter().any(Ticket::waits));
+        let _in_time = join(&reads, "in time", LONG);
+        answer(reads.next(LINK).expect("a batch"), "value");
+        write(reads.turn(LINK, true, None));
+        let written = written(&mut server).await;
+        assert!(written.contains("in time") && !written.contains("late"));
     }
 
     #[tokio::test]
@@ -1483,7 +1545,6 @@ mod tests {
         let first = reads.next(LINK).expect("a batch");
         reads.recycle(first, 0);
         assert_eq!(reads.expire(LINK, None, Instant::now(), &failure()), 0);
-        write(reads.turn(LINK, true, None));
         let _third = join(&reads, "c", Duration::ZERO);
         assert_eq!(reads.expire(LINK, None, Instant::now(), &failure()), 1);
     }
