@@ -31,6 +31,11 @@ fn store_on(url: &str) -> RedisStore {
     RedisStore::new(&RedisConfig::parse(url).unwrap()).unwrap()
 }
 
+fn store_with_lanes(url: &str, lanes: usize) -> RedisStore {
+    let config = RedisConfig::parse(url).unwrap();
+    RedisStore::new(&config.with_lanes(lanes).unwrap()).unwrap()
+}
+
 fn key(text: impl std::fmt::Display) -> Key {
     Key::raw("redis", &text.to_string())
 }
@@ -570,6 +575,30 @@ mod faults {
         serves(&store, &key("a")).await;
     }
 
+    /// A lane has two connections, and the server takes one of them.
+    #[tokio::test]
+    async fn a_server_that_is_full_says_so_until_it_has_room() {
+        let server = RedisServer::start().await;
+        server.run::<()>(&["SET", "redis:a", "value"]).await;
+        let mut own = server.connection().await;
+        let mut limit = async |connections: usize| {
+            let mut config = redis::cmd("CONFIG");
+            config.arg("SET").arg("maxclients").arg(connections);
+            config.exec_async(&mut own).await.unwrap();
+        };
+        limit(2).await;
+        let store = store_with_lanes(&server.url(), 1);
+        for _ in 0..10 {
+            let error = within("a get", store.get(&key("a"))).await.unwrap_err();
+            assert!(
+                error.detail().contains("max number of clients"),
+                "{error:?}"
+            );
+        }
+        limit(3).await;
+        serves(&store, &key("a")).await;
+    }
+
     #[tokio::test]
     async fn a_refusing_port_is_found_again() {
         let server = RedisServer::start().await;
@@ -664,16 +693,18 @@ mod faults {
         let store = RedisStore::new(&config.with_lanes(2).unwrap()).unwrap();
         store.ping().await.unwrap();
         let before = client_ids(&server, "ping").await;
-        assert_eq!(before.len(), 2);
+        assert_eq!(before.len(), 4, "two for each lane");
         for id in &before {
-            server.run::<()>(&["CLIENT", "KILL", "ID", id]).await;
+            // One that ends takes its fellow along.
+            server.run::<usize>(&["CLIENT", "KILL", "ID", id]).await;
         }
         eventually("both lanes connect again", async || {
-            let list: String = server.run(&["CLIENT", "LIST"]).await;
-            // The test's own clients end with these two.
-            let own =
-                |line: &&str| line.contains("cmd=client|list") || line.contains("cmd=client|kill");
-            (list.lines().filter(|line| !own(line)).count() == 4).then_some(())
+            // What each connection begins with.
+            let entries = client_ids(&server, "client|tracking").await;
+            let reads = client_ids(&server, "ping").await;
+            let after = [entries, reads].concat();
+            let again = after.len() == 4 && !after.iter().any(|id| before.contains(id));
+            again.then_some(())
         })
         .await;
         drop(store);

@@ -13,11 +13,6 @@ use tokio::{runtime, task::JoinHandle, time::Instant};
 
 use super::*;
 
-fn store_with_lanes(url: &str, lanes: usize) -> RedisStore {
-    let config = RedisConfig::parse(url).unwrap();
-    RedisStore::new(&config.with_lanes(lanes).unwrap()).unwrap()
-}
-
 /// What is stored under a key names the key.
 fn of(key: &Key) -> Bytes {
     Bytes::from(format!("value of {key}"))

@@ -2,7 +2,10 @@
 
 use std::io;
 
-use redis::{ConnectionAddr, ConnectionInfo, Pipeline, Value, io::tcp::socket2::SockRef};
+use redis::{
+    ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline, RedisError, Value,
+    io::tcp::socket2::SockRef,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -17,42 +20,58 @@ pub(super) struct Socket {
     pub(super) writer: Box<dyn AsyncWrite + Send + Unpin>,
 }
 
-/// Connects and logs in. The server answers in RESP2 then.
+/// Connects and logs in, and hears that the server answers. It does so in RESP2.
 ///
 /// # Errors
 ///
-/// [`StoreError`] if the server cannot be reached, or refuses the credentials.
+/// [`StoreError`] if the server cannot be reached, turns the connection away, or refuses the
+/// credentials.
 pub(super) async fn open(info: &ConnectionInfo) -> Result<Socket, StoreError> {
     let mut socket = connect(info).await.map_err(|error| unreachable(&error))?;
-    let greeting = greeting(info);
-    if greeting.is_empty() {
-        return Ok(socket);
-    }
-    let bytes = greeting.get_packed_pipeline();
+    let settings = settings(info);
+    let ping = redis::cmd("PING").get_packed_command();
+    let bytes = [settings.get_packed_pipeline(), ping.repeat(2)].concat();
     let sent = socket.writer.write_all(&bytes).await;
     sent.map_err(|error| unreachable(&error))?;
     let mut decoder = Default::default();
-    for _ in greeting.cmd_iter() {
+    let mut reply = async || {
         let reply = redis::parse_redis_value_async(&mut decoder, &mut socket.reader).await;
-        let accepted = match reply.and_then(Value::extract_error) {
-            Ok(Value::Okay) => Ok(()),
-            Ok(_) => Err(reply::out_of_step()),
-            Err(error) => Err(reply::connect_error(&error, info)),
-        };
-        accepted?;
+        reply.and_then(Value::extract_error)
+    };
+    for _ in settings.cmd_iter() {
+        match reply().await {
+            Ok(Value::Okay) => {}
+            Ok(_) => return Err(reply::out_of_step()),
+            Err(error) => return Err(reply::connect_error(&error, info)),
+        }
+    }
+    // Asked twice: who turns a connection away says so once, whatever was asked, and hangs up.
+    // Otherwise it may answer what it likes: it may be busy, or the user may not ask.
+    let replies = [reply().await, reply().await];
+    if replies
+        .iter()
+        .any(|reply| reply.as_ref().is_err_and(|error| !is_said(error)))
+        && let Some(error) = replies.into_iter().find_map(Result::err)
+    {
+        return Err(reply::connect_error(&error, info));
     }
     Ok(socket)
 }
 
-/// What a connection begins with.
-fn greeting(info: &ConnectionInfo) -> Pipeline {
+/// Whether it is the server that says so.
+fn is_said(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
+}
+
+/// What a connection begins with, each of which is to be answered by `OK`.
+fn settings(info: &ConnectionInfo) -> Pipeline {
     let mut commands = redis::pipe();
-    let settings = info.redis_settings();
-    if let Some(password) = settings.password() {
-        commands.cmd("AUTH").arg(settings.username()).arg(password);
+    let wanted = info.redis_settings();
+    if let Some(password) = wanted.password() {
+        commands.cmd("AUTH").arg(wanted.username()).arg(password);
     }
-    if settings.db() != 0 {
-        commands.cmd("SELECT").arg(settings.db());
+    if wanted.db() != 0 {
+        commands.cmd("SELECT").arg(wanted.db());
     }
     commands
 }
