@@ -36,6 +36,14 @@ fn store_with_lanes(url: &str, lanes: usize) -> RedisStore {
     RedisStore::new(&config.with_lanes(lanes).unwrap()).unwrap()
 }
 
+/// A runtime that makes no progress but in `block_on`.
+fn undriven() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
 fn key(text: impl std::fmt::Display) -> Key {
     Key::raw("redis", &text.to_string())
 }
@@ -120,8 +128,7 @@ mod commands {
     #[tokio::test]
     async fn a_delete_is_one_del_for_each_lane() {
         let server = RedisServer::start().await;
-        let config = RedisConfig::parse(&server.url()).unwrap();
-        let store = RedisStore::new(&config.with_lanes(3).unwrap()).unwrap();
+        let store = store_with_lanes(&server.url(), 3);
         store.ping().await.unwrap();
         let mut commands = server.commands().await;
         store.delete(&[key("a")]).await.unwrap();
@@ -195,8 +202,7 @@ mod commands {
     #[tokio::test]
     async fn connections_are_made_by_the_first_call_only() {
         let server = RedisServer::start().await;
-        let config = RedisConfig::parse(&server.url()).unwrap();
-        let store = RedisStore::new(&config.with_lanes(1).unwrap()).unwrap();
+        let store = store_with_lanes(&server.url(), 1);
         let clients = async || {
             let list: String = server.run(&["CLIENT", "LIST"]).await;
             list.lines().count()
@@ -337,10 +343,7 @@ mod connections {
     /// A runtime that exists and is not driven answers nothing; its lanes must not stay there.
     #[test]
     fn a_stalled_runtime_loses_its_lanes() {
-        let stalled = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let stalled = undriven();
         let driven = tokio::runtime::Runtime::new().unwrap();
         let server = driven.block_on(RedisServer::start());
         let store = store_on(&server.url());
@@ -670,8 +673,7 @@ mod faults {
     async fn a_reply_out_of_step_ends_its_connection() {
         let server = RedisServer::start().await;
         let proxy = Proxy::start(server.port());
-        let config = RedisConfig::parse(&proxy.url()).unwrap();
-        let store = RedisStore::new(&config.with_lanes(1).unwrap()).unwrap();
+        let store = store_with_lanes(&proxy.url(), 1);
         store.put(&key("a"), value(), MINUTE).await.unwrap();
         let before = client_ids(&server, "set").await;
         assert_eq!(before.len(), 1);
@@ -689,8 +691,7 @@ mod faults {
     #[tokio::test]
     async fn an_idle_connection_that_ends_is_replaced_without_a_call() {
         let server = RedisServer::start().await;
-        let config = RedisConfig::parse(&server.url()).unwrap();
-        let store = RedisStore::new(&config.with_lanes(2).unwrap()).unwrap();
+        let store = store_with_lanes(&server.url(), 2);
         store.ping().await.unwrap();
         let before = client_ids(&server, "ping").await;
         assert_eq!(before.len(), 4, "two for each lane");

@@ -637,10 +637,7 @@ mod runtimes {
     /// What was sent over a lane's old connection is not answered by what comes over the new one.
     #[test]
     fn after_a_stalled_runtime_each_read_has_its_own_reply() {
-        let stalled = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let stalled = undriven();
         let driven = runtime::Runtime::new().unwrap();
         let server = driven.block_on(RedisServer::start());
         let store = store_with_lanes(&server.url(), 1);
@@ -673,10 +670,7 @@ mod runtimes {
     /// The carrier is not driven, and the callers end all the same.
     #[test]
     fn callers_keep_their_time_where_the_lane_is_stalled() {
-        let stalled = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let stalled = undriven();
         let driven = runtime::Runtime::new().unwrap();
         let server = driven.block_on(RedisServer::start());
         let store = store_with_lanes(&server.url(), 1);

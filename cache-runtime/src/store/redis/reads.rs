@@ -354,10 +354,11 @@ impl Reads {
         if desk.companies > 0 {
             return Some((ticket, None));
         }
-        let may = match desk.full.is_empty() {
-            true => desk.sent.len() < link.most_under_way(),
-            false => desk.sent.len() < link.most_full_under_way(),
+        let most = match desk.full.is_empty() {
+            true => link.most_under_way(),
+            false => link.most_full_under_way(),
         };
+        let may = desk.sent.len() < most;
         if desk.is_ripe(time.start)
             && let Some(link) = &mut desk.link
             && let Some(mut pen) = link.pen.take_if(|pen| pen.is_idle())
@@ -450,18 +451,17 @@ impl Reads {
             let batch = desk.next();
             batch.leave(&mut pen, &mut desk.sent, Instant::now());
         }
-        let Some(link) = &mut desk.link else {
-            return Turn::Nothing;
-        };
-        if pen.is_idle() {
-            link.pen = Some(pen);
-            if may {
-                return Turn::Later;
-            }
-            link.sleep(sender);
-            return Turn::Nothing;
+        if !pen.is_idle() {
+            return Turn::Write(Held::new(self, number, pen));
         }
-        Turn::Write(Held::new(self, number, pen))
+        if let Some(link) = &mut desk.link {
+            link.pen = Some(pen);
+            link.sleep(sender.filter(|_| !may));
+        }
+        match may {
+            true => Turn::Later,
+            false => Turn::Nothing,
+        }
     }
 
     /// The receiver is there.
@@ -894,11 +894,17 @@ mod tests {
 
     /// A desk with a connection, and what is written to it.
     fn desk() -> (Reads, DuplexStream) {
-        let (client, server) = duplex(1 << 20);
         let reads = Reads::default();
-        let runtime = runtime::Handle::current().id();
-        reads.attach(LINK, runtime, Pen::new(Box::new(client)));
+        let server = attach(&reads, LINK, 1 << 20);
         (reads, server)
+    }
+
+    /// A connection that takes so many bytes at once, and what is written to it.
+    fn attach(reads: &Reads, number: u64, bytes: usize) -> DuplexStream {
+        let (client, server) = duplex(bytes);
+        let runtime = runtime::Handle::current().id();
+        reads.attach(number, runtime, Pen::new(Box::new(client)));
+        server
     }
 
     /// Joins and lets the pen, if it gets one, lie where it is.
@@ -984,14 +990,8 @@ mod tests {
     async fn a_connection_does_not_inherit_the_reads_of_the_one_before() {
         const NEXT: u64 = LINK + 1;
         let (reads, _server) = desk();
-        let attach = |number| {
-            let (client, server) = duplex(1 << 20);
-            let runtime = runtime::Handle::current().id();
-            reads.attach(number, runtime, Pen::new(Box::new(client)));
-            server
-        };
         let mut old = ["a", "b", "c"].map(|text| join(&reads, text, LONG));
-        let _next_server = attach(NEXT);
+        let _next_server = attach(&reads, NEXT, 1 << 20);
         for ticket in &mut old {
             let failure = reply(ticket).expect("an end").expect_err("no reply");
             assert!(failure.again);
@@ -1002,7 +1002,7 @@ mod tests {
         let found = reply(&mut new).expect("a reply").expect("a value");
         assert_eq!(found.envelope, Some("of d".into()));
         assert!(reads.next(NEXT).is_none());
-        let _late_server = attach(LINK);
+        let _late_server = attach(&reads, LINK, 1 << 20);
         assert!(!reads.is_attached(LINK), "it was made before the other");
         assert!(reads.is_attached(NEXT));
     }
@@ -1018,9 +1018,7 @@ mod tests {
             let batch = reads.next(LINK);
             assert!(reads.arm(LINK, batch.as_ref()).is_ok());
             if replaced {
-                let (client, _) = duplex(1);
-                let runtime = runtime::Handle::current().id();
-                reads.attach(LINK + 1, runtime, Pen::new(Box::new(client)));
+                attach(&reads, LINK + 1, 1);
             } else {
                 reads.detach(LINK, &failure());
             }
@@ -1369,13 +1367,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_sender_that_cannot_write_sleeps_until_it_can() {
-        let (client, _server) = duplex(16);
         let reads = Reads::default();
-        reads.attach(
-            LINK,
-            runtime::Handle::current().id(),
-            Pen::new(Box::new(client)),
-        );
+        let _server = attach(&reads, LINK, 16);
         let _alone = join(&reads, "longer than the connection takes at once", LONG);
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(woken.clone());
@@ -1413,16 +1406,22 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn only_so_many_batches_are_under_way() {
-        let (reads, _server) = desk();
-        let mut tickets = Vec::new();
-        for number in 0..MOST_UNDER_WAY {
-            tickets.push(join(&reads, &number.to_string(), LONG));
+    /// As many batches are under way as may be, of a read each.
+    fn as_many_as_may(reads: &Reads, limit: Duration) -> Vec<Ticket> {
+        let batches = (0..MOST_UNDER_WAY).map(|number| {
+            let ticket = join(reads, &number.to_string(), limit);
             if number > 0 {
                 write(reads.turn(LINK, true, None));
             }
-        }
+            ticket
+        });
+        batches.collect()
+    }
+
+    #[tokio::test]
+    async fn only_so_many_batches_are_under_way() {
+        let (reads, _server) = desk();
+        let mut tickets = as_many_as_may(&reads, LONG);
         tickets.push(join(&reads, "more", LONG));
         assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
         answer(reads.next(LINK).expect("a batch"), "value");
@@ -1439,18 +1438,12 @@ mod tests {
     #[tokio::test]
     async fn a_full_batch_waits_for_no_company() {
         let (reads, mut server) = desk();
-        crowd(&reads, &mut server, FEW + 1).await;
-        let lots = |batches| {
-            let texts = (0..batches * MOST_KEYS).map(|number| number.to_string());
-            texts.map(|text| join(&reads, &text, LONG)).for_each(drop);
-        };
-        lots(1);
-        lots(MOST_UNDER_WAY_OF_MANY);
-        while let Turn::Write(mut held) = reads.turn(LINK, false, None) {
-            assert!(
-                held.write(&mut Context::from_waker(Waker::noop()))
-                    .is_ready()
-            );
+        crowd(&reads, &mut server, MANY).await;
+        let lots = (MOST_UNDER_WAY_OF_MANY + 1) * MOST_KEYS;
+        let texts = (0..lots).map(|number| number.to_string());
+        let _tickets: Vec<_> = texts.map(|text| join(&reads, &text, LONG)).collect();
+        while let Turn::Write(held) = reads.turn(LINK, false, None) {
+            write(Turn::Write(held));
         }
         assert!(reads.desk.lock().sent.len() > MOST_UNDER_WAY_OF_MANY);
     }
@@ -1458,15 +1451,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_waited_in_vain_is_not_sent_for() {
         let (reads, mut server) = desk();
-        let _under_way: Vec<_> = (0..MOST_UNDER_WAY)
-            .map(|number| {
-                let ticket = join(&reads, &number.to_string(), 3 * LONG);
-                if let Turn::Write(held) = reads.turn(LINK, true, None) {
-                    write(Turn::Write(held));
-                }
-                ticket
-            })
-            .collect();
+        let _under_way = as_many_as_may(&reads, 3 * LONG);
         let late: Vec<_> = (0..2 * MOST_KEYS)
             .map(|number| join(&reads, &format!("late{number}"), LONG))
             .collect();

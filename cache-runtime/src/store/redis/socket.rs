@@ -2,10 +2,7 @@
 
 use std::io;
 
-use redis::{
-    ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline, RedisError, Value,
-    io::tcp::socket2::SockRef,
-};
+use redis::{ConnectionAddr, ConnectionInfo, Pipeline, Value, io::tcp::socket2::SockRef};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -34,44 +31,33 @@ pub(super) async fn open(info: &ConnectionInfo) -> Result<Socket, StoreError> {
     let sent = socket.writer.write_all(&bytes).await;
     sent.map_err(|error| unreachable(&error))?;
     let mut decoder = Default::default();
-    let mut reply = async || {
-        let reply = redis::parse_redis_value_async(&mut decoder, &mut socket.reader).await;
-        reply.and_then(Value::extract_error)
-    };
+    let mut reply = async || redis::parse_redis_value_async(&mut decoder, &mut socket.reader).await;
     for _ in settings.cmd_iter() {
-        match reply().await {
+        match reply().await.and_then(Value::extract_error) {
             Ok(Value::Okay) => {}
             Ok(_) => return Err(reply::out_of_step()),
             Err(error) => return Err(reply::connect_error(&error, info)),
         }
     }
     // Asked twice: who turns a connection away says so once, whatever was asked, and hangs up.
-    // Otherwise it may answer what it likes: it may be busy, or the user may not ask.
-    let replies = [reply().await, reply().await];
-    if replies
-        .iter()
-        .any(|reply| reply.as_ref().is_err_and(|error| !is_said(error)))
-        && let Some(error) = replies.into_iter().find_map(Result::err)
-    {
+    // Otherwise it may answer what it likes, also an error: it may be busy, or the user may not ask.
+    let first = reply().await;
+    if let Err(end) = reply().await {
+        let error = first.and_then(Value::extract_error).err().unwrap_or(end);
         return Err(reply::connect_error(&error, info));
     }
     Ok(socket)
 }
 
-/// Whether it is the server that says so.
-fn is_said(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
-}
-
 /// What a connection begins with, each of which is to be answered by `OK`.
 fn settings(info: &ConnectionInfo) -> Pipeline {
     let mut commands = redis::pipe();
-    let wanted = info.redis_settings();
-    if let Some(password) = wanted.password() {
-        commands.cmd("AUTH").arg(wanted.username()).arg(password);
+    let settings = info.redis_settings();
+    if let Some(password) = settings.password() {
+        commands.cmd("AUTH").arg(settings.username()).arg(password);
     }
-    if wanted.db() != 0 {
-        commands.cmd("SELECT").arg(wanted.db());
+    if settings.db() != 0 {
+        commands.cmd("SELECT").arg(settings.db());
     }
     commands
 }
