@@ -1,16 +1,16 @@
 //! [`Answers`]: replies that have come, on their way to the callers.
 //!
 //! ```text
-//!   receiver ──all that has come──► queue ──► receiver ──► callers
+//!   driver ──all that has come──► queue ──► driver ──► callers
 //!                                      └────► helper ────► callers
 //! ```
 //!
-//! The receiver hands them out, and a task that does nothing else helps. For whoever wakes a task wakes
+//! The driver hands them out, and a task that does nothing else helps. For whoever wakes a task wakes
 //! a worker of the runtime that sleeps, too. Where the two share a processor, that one runs at once in
-//! the receiver's place, finds the one caller that was woken, and sleeps again: once for each reply.
-//! The helper is woken first, so that is what it finds, if the receiver's worker had nothing else to do,
+//! the driver's place, finds the one caller that was woken, and sleeps again: once for each reply.
+//! The helper is woken first, so that is what it finds, if the driver's worker had nothing else to do,
 //! and with it all that are left. A helper that ends, by a waker that panics, is not replaced before the
-//! connection is: the receiver alone hands out as much, if not as fast.
+//! connection is: the driver alone hands out as much, if not as fast.
 
 use std::{
     array,
@@ -169,7 +169,7 @@ mod tests {
             shared.hand_out(&mut come);
             assert_eq!(woken.0.load(SeqCst), helps, "{many}");
             assert_eq!(answered(&mut callers).len(), many);
-            // As when the receiver is interrupted.
+            // As when the driver is interrupted.
             let (come, mut callers) = answers(many);
             *shared.queue.lock() = come;
             assert!(shared.poll_help(&context).is_pending());

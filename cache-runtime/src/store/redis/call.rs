@@ -82,7 +82,7 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Whether its time is kept. The receiver's runtime may not be driven while the caller's is.
+    /// Whether its time is kept. The driver's runtime may not be driven while the caller's is.
     pub(super) fn is_timed(&self) -> bool {
         self.ticket.timed_by == Some(self.here)
     }

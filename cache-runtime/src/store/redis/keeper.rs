@@ -31,11 +31,10 @@ use tokio::{
 use super::{
     super::watch::Watchers,
     answers::Answers,
+    driver::Driver,
     lane::{AbortOnDrop, Lost, Shared, State, Wire, gone},
     pen::Pen,
-    receiver::Receiver,
     reply::{self, FromReply, Pair, Pong, Stored, Time},
-    sender::Sender,
     socket::{self, Socket},
 };
 use crate::error::{StoreError, StoreErrorKind};
@@ -222,15 +221,13 @@ impl Keeper {
         shared.reads.attach(number, Handle::current().id(), pen);
         let answers = Arc::<Answers>::default();
         let helper = answers.clone().help();
-        let receiver = Receiver::new(shared.clone(), number, lost.clone(), reader, answers);
-        let sender = Sender::new(shared.clone(), number);
+        let driver = Driver::new(shared.clone(), number, lost.clone(), reader, answers);
         Wire {
             connection,
             number,
             tracking,
-            _sender: AbortOnDrop(tokio::spawn(sender.run()).abort_handle()),
             _helper: AbortOnDrop(tokio::spawn(helper).abort_handle()),
-            _receiver: AbortOnDrop(tokio::spawn(receiver.run()).abort_handle()),
+            _driver: AbortOnDrop(tokio::spawn(driver.run()).abort_handle()),
             lost,
         }
     }

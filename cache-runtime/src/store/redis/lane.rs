@@ -109,8 +109,7 @@ pub(super) struct Wire {
     /// Whether the server tells of changes to keys that were read with the wish to know.
     pub(super) tracking: bool,
     /// Plain reads have a connection of their own.
-    pub(super) _sender: AbortOnDrop,
-    pub(super) _receiver: AbortOnDrop,
+    pub(super) _driver: AbortOnDrop,
     pub(super) _helper: AbortOnDrop,
     pub(super) lost: Lost,
 }
@@ -459,7 +458,7 @@ impl Shared {
     ) -> Option<Ticket> {
         let (ticket, held) = self.reads.join(key, tags, time)?;
         if let Some(mut held) = held {
-            // What is left, if anything, the sender writes.
+            // What is left, if anything, the driver writes.
             let _ = held.write(context);
         }
         Some(ticket)

@@ -3,18 +3,18 @@
 mod answers;
 mod call;
 mod clock;
+mod driver;
 mod exchange;
 mod keeper;
 mod lane;
+mod later;
 mod look_up;
 mod pen;
 mod pool;
 mod reads;
-mod receiver;
 mod reply;
 mod resp;
 mod script;
-mod sender;
 mod socket;
 mod tracking;
 

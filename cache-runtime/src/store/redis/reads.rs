@@ -3,11 +3,11 @@
 //!
 //! ```text
 //!   caller ──join──► open batch ──pen──► sent ──► server
-//!   caller ◄── its ticket ◄── answers ◄── receiver ◄── server
+//!   caller ◄── its ticket ◄── answers ◄── driver ◄── server
 //! ```
 //!
 //! Whoever has the [`Pen`] writes: a caller with nobody beside it, one that completes a batch or finds
-//! one that has waited too long, otherwise the sender, or the receiver after a reply. No I/O here.
+//! one that has waited too long, otherwise the driver. No I/O here.
 
 use std::{
     collections::VecDeque,
@@ -31,6 +31,7 @@ use super::{
     super::Found,
     answers::Answer,
     lane::{Failure, RESPONSE_TIMEOUT, gone},
+    later::wake_later,
     pen::Pen,
     resp,
 };
@@ -65,8 +66,14 @@ const MANY: usize = 4 * FEW;
 /// batches to read and write. Five were the same; with three, six or eight it was less.
 const ENOUGH_OF_FEW: usize = 4;
 
+/// From so many [few](FEW) callers on, what is left over when others have completed their batches waits for
+/// one of the replies, and leaves before that is handed out: the server has something to do meanwhile, and
+/// nobody has to see to the rest, for which a task, and with it a worker that sleeps, would be woken each
+/// time. 16 callers made 1.1 of the calls, on whichever processors; with 6, 8 or 12 it was less.
+const SEVERAL: usize = 2 * ENOUGH_OF_FEW + 1;
+
 /// With nothing under way, a batch that has waited so long is written by whoever joins it: a caller
-/// keeps the sender's worker busy, and no reply will wake the receiver.
+/// keeps its worker busy, and no reply will wake the driver.
 const OVERDUE: Duration = Duration::from_millis(1);
 
 /// The most batches under way at a time to a server that is [near](NEAR): reads that come then wait for
@@ -128,15 +135,14 @@ struct Desk {
 #[derive(Debug)]
 struct Link {
     number: u64,
-    /// Where its sender and its receiver run.
+    /// Where its driver runs.
     runtime: runtime::Id,
     /// None while somebody writes.
     pen: Option<Pen>,
-    /// The sender, while it has nothing to do.
-    sender: Option<Waker>,
-    /// The receiver.
-    receiver: Option<Waker>,
-    /// When the receiver will look for reads whose time is over.
+    driver: Option<Waker>,
+    /// The driver waits for replies, and is to be woken if there is something to write.
+    idle: bool,
+    /// When the driver will look for reads whose time is over.
     alarm: Option<Instant>,
     left: Option<Left>,
     /// About how many callers there are, up to [`MANY`]: as many as have waited at a time lately.
@@ -221,6 +227,17 @@ pub(super) struct Read {
 /// What a read comes to. It changes hands several times, so what seldom comes is elsewhere.
 pub(super) type Reply = Result<Found, Box<Failure>>;
 
+/// When the driver has its turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Moment {
+    /// Replies have come, whose callers do not know yet. Those of [several](SEVERAL) who wait leave.
+    Reply,
+    /// Some may be about to join.
+    Busy,
+    /// Everyone who could run has had the opportunity.
+    Idle,
+}
+
 /// What there is to write.
 #[derive(Debug)]
 pub(super) enum Turn<'a> {
@@ -250,21 +267,21 @@ pub(super) struct Company<'a> {
 #[derive(Debug)]
 pub(super) struct Ticket {
     reply: oneshot::Receiver<Reply>,
-    /// Where the receiver runs, if that keeps the time.
+    /// Where the driver runs, if that keeps the time.
     pub(super) timed_by: Option<runtime::Id>,
     once: Option<Once>,
 }
 
 impl Reads {
-    /// A connection comes, whose sender and receiver live on this runtime. Whoever has not got a reply
+    /// A connection comes, whose driver lives on this runtime. Whoever has not got a reply
     /// over the one before it fails, and one from before that has come too late.
     pub(super) fn attach(&self, number: u64, runtime: runtime::Id, pen: Pen) {
         let link = Link {
             number,
             runtime,
             pen: Some(pen),
-            sender: None,
-            receiver: None,
+            driver: None,
+            idle: false,
             alarm: None,
             left: None,
             crowd: 0,
@@ -320,7 +337,7 @@ impl Reads {
     /// Joins the open batch; none if there is no connection. Who has nobody beside it gets the pen,
     /// and who completes a batch that is large enough or finds one that has waited too long.
     ///
-    /// The time begins now. The receiver gives the read up at its end, or before it after
+    /// The time begins now. The driver gives the read up at its end, or before it after
     /// [`RESPONSE_TIMEOUT`], if it looks by then anyway. It is not woken for that: a caller that keeps
     /// its worker busy might keep it from running.
     pub(super) fn join(
@@ -358,7 +375,7 @@ impl Reads {
             true => link.most_under_way(),
             false => link.most_full_under_way(),
         };
-        let may = desk.sent.len() < most;
+        let may = desk.sent.len() < most && !desk.waits_for_reply();
         if desk.is_ripe(time.start)
             && let Some(link) = &mut desk.link
             && let Some(mut pen) = link.pen.take_if(|pen| pen.is_idle())
@@ -368,15 +385,14 @@ impl Reads {
             batch.leave(&mut pen, &mut desk.sent, time.start);
             return Some((ticket, Some(Held::new(self, number, pen))));
         }
-        let link = desk.link.as_mut();
-        let sender = link.and_then(|link| link.sender.take_if(|_| may));
+        let driver = desk.link.as_mut().filter(|_| may).and_then(Link::rouse);
         drop(guard);
-        sender.into_iter().for_each(Waker::wake);
+        driver.iter().for_each(wake_later);
         Some((ticket, None))
     }
 
     /// Somebody gives up a read whose time is not over yet. Of all who do until somebody is answered, the
-    /// receiver keeps the time of the first.
+    /// driver keeps the time of the first.
     pub(super) fn leave_early(&self, deadline: Instant) {
         let mut desk = self.desk.lock();
         let answered = desk.answered;
@@ -387,10 +403,10 @@ impl Reads {
             return;
         }
         link.left = Some(Left { deadline, answered });
-        let receiver = link.receiver.clone();
-        let receiver = receiver.filter(|_| link.is_before_alarm(Some(deadline)));
+        let driver = link.driver.clone();
+        let driver = driver.filter(|_| link.is_before_alarm(Some(deadline)));
         drop(desk);
-        receiver.into_iter().for_each(Waker::wake);
+        driver.into_iter().for_each(Waker::wake);
     }
 
     /// Whoever joins from now on leaves with all others who do, when this is dropped. In between
@@ -416,35 +432,40 @@ impl Reads {
         };
         let number = link.number;
         let Some(mut pen) = link.pen.take_if(|pen| pen.is_idle()) else {
-            // Who has the pen has the sender go on.
-            let sender = link.sender.take();
+            // Who has the pen has the driver go on.
+            let driver = link.rouse();
             drop(desk);
-            sender.into_iter().for_each(Waker::wake);
+            driver.into_iter().for_each(Waker::wake);
             return;
         };
         desk.let_full_leave(&mut pen);
         let mut held = Held::new(self, number, pen);
         drop(desk);
-        // What the connection does not take at once, the sender writes.
+        // What the connection does not take at once, the driver writes.
         let _ = held.write(&mut Context::from_waker(Waker::noop()));
     }
 
-    /// Takes the pen to write all that is to be written; the open batch only `now`, or if nothing
-    /// else is under way and no others may join. The sender is woken when there is something again.
-    pub(super) fn turn(&self, number: u64, now: bool, sender: Option<&Waker>) -> Turn<'_> {
+    /// The driver takes the pen to write all that is to be written; the open batch only if its
+    /// [moment](Moment) has come. If there is nothing, it is woken when there is something again.
+    pub(super) fn turn(&self, number: u64, moment: Moment) -> Turn<'_> {
         let mut guard = self.desk.lock();
         let desk = &mut *guard;
-        // The receiver ends a connection that cannot be written to.
+        // The driver ends a connection that cannot be written to.
         let Some(link) = desk.link(number).filter(|link| link.failure.is_none()) else {
             return Turn::Nothing;
         };
         let Some(mut pen) = link.pen.take() else {
-            link.sleep(sender);
+            link.idle = true;
             return Turn::Nothing;
         };
         let (most, alone) = (link.most_under_way(), link.crowd <= 1);
         let may = desk.sent.len() < most && desk.companies == 0;
-        let now = now || alone && desk.sent.is_empty() && desk.full.is_empty();
+        let waits = desk.waits_for_reply();
+        let now = match moment {
+            Moment::Reply => desk.leaves_with_reply(),
+            Moment::Busy => alone && desk.sent.is_empty() && desk.full.is_empty(),
+            Moment::Idle => true,
+        };
         desk.let_full_leave(&mut pen);
         let may = may && desk.full.is_empty() && desk.open.keys > 0;
         if may && now {
@@ -454,25 +475,26 @@ impl Reads {
         if !pen.is_idle() {
             return Turn::Write(Held::new(self, number, pen));
         }
+        let later = may && !waits && !matches!(moment, Moment::Reply);
         if let Some(link) = &mut desk.link {
             link.pen = Some(pen);
-            link.sleep(sender.filter(|_| !may));
+            link.idle = !later;
         }
-        match may {
+        match later {
             true => Turn::Later,
             false => Turn::Nothing,
         }
     }
 
-    /// The receiver is there.
-    pub(super) fn attend(&self, number: u64, receiver: &Waker) {
-        let receiver = receiver.clone();
+    /// The driver is there.
+    pub(super) fn attend(&self, number: u64, driver: &Waker) {
+        let driver = driver.clone();
         if let Some(link) = self.desk.lock().link(number) {
-            link.receiver = Some(receiver);
+            link.driver = Some(driver);
         }
     }
 
-    /// When to look for reads whose time is over, if that is sooner than before; the receiver's own
+    /// When to look for reads whose time is over, if that is sooner than before; the driver's own
     /// batch counts too.
     ///
     /// # Errors
@@ -581,9 +603,9 @@ impl Reads {
         alone
     }
 
-    /// Puts the pen back, and has the sender go on with what is left; if this is the sender, when it
+    /// Puts the pen back, and has the driver go on with what is left; if this is the driver, when it
     /// can or when there is more.
-    fn put_down(&self, number: u64, pen: Pen, failure: Option<Failure>, sender: Option<&Waker>) {
+    fn put_down(&self, number: u64, pen: Pen, failure: Option<Failure>, is_driver: bool) {
         let mut desk = self.desk.lock();
         let left = !pen.is_idle() || !desk.is_all_sent();
         let Some(link) = desk.link(number) else {
@@ -596,14 +618,14 @@ impl Reads {
         let wake = match failure {
             Some(failure) => {
                 link.failure = Some(failure);
-                link.receiver.clone()
+                link.driver.clone()
             }
-            // With the lock that gives the pen back: whoever takes that finds the sender asleep.
-            None if sender.is_some() => {
-                link.sleep(sender);
+            // With the lock that gives the pen back: whoever takes that finds the driver idle.
+            None if is_driver => {
+                link.idle = true;
                 None
             }
-            None if left => link.sender.take(),
+            None if left => link.rouse(),
             None => None,
         };
         drop(desk);
@@ -612,10 +634,10 @@ impl Reads {
 }
 
 impl Link {
-    fn sleep(&mut self, sender: Option<&Waker>) {
-        if let Some(sender) = sender {
-            self.sender = Some(sender.clone());
-        }
+    /// The driver, if it is to be woken.
+    fn rouse(&mut self) -> Option<Waker> {
+        let idle = mem::take(&mut self.idle);
+        self.driver.clone().filter(|_| idle)
     }
 
     /// The reply to a batch took so long.
@@ -641,6 +663,12 @@ impl Link {
         self.most_under_way().max(MOST_UNDER_WAY)
     }
 
+    /// Whether the callers are few, but more than two batches of them, and the server is near.
+    fn is_of_several(&self) -> bool {
+        let several = SEVERAL..=FEW;
+        several.contains(&self.crowd) && self.way.is_some_and(|way| way <= NEAR)
+    }
+
     fn is_before_alarm(&self, deadline: Option<Instant>) -> bool {
         deadline.is_some_and(|deadline| self.alarm.is_none_or(|alarm| deadline < alarm))
     }
@@ -649,10 +677,10 @@ impl Link {
 impl Over {
     /// Outside the lock: it closes and wakes.
     fn end(self, failure: &Failure) {
-        let receiver = self.link.and_then(|link| link.receiver);
+        let driver = self.link.and_then(|link| link.driver);
         fail(self.reads, failure);
         // It may be in the middle of a reply, and keeps the time of those who wait for that.
-        receiver.into_iter().for_each(Waker::wake);
+        driver.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -673,22 +701,22 @@ impl<'a> Held<'a> {
         pen.write(context)
     }
 
-    /// The sender leaves the rest until the connection takes more.
-    pub(super) fn leave(mut self, sender: &Waker) {
-        self.put_down(Some(sender));
+    /// The driver leaves the rest until the connection takes more.
+    pub(super) fn leave(mut self) {
+        self.put_down(true);
     }
 
-    fn put_down(&mut self, sender: Option<&Waker>) {
+    fn put_down(&mut self, is_driver: bool) {
         if let Some(mut pen) = self.pen.take() {
             let failure = pen.failure();
-            self.reads.put_down(self.number, pen, failure, sender);
+            self.reads.put_down(self.number, pen, failure, is_driver);
         }
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.put_down(None);
+        self.put_down(false);
     }
 }
 
@@ -719,12 +747,23 @@ impl Desk {
         let is_enough = match link.crowd {
             ..=1 => open.reads.len() == 1 && under_way == 0,
             crowd @ 2..=FEW => {
-                open.reads.len() >= crowd.min(ENOUGH_OF_FEW) && under_way < link.most_under_way()
+                let is_enough = open.reads.len() >= crowd.min(ENOUGH_OF_FEW) || waited(PATIENCE);
+                is_enough && under_way < link.most_under_way()
             }
             _ if under_way == 0 => open.reads.len() >= ENOUGH,
             _ => under_way < link.most_full_under_way() && waited(PATIENCE),
         };
         is_enough || under_way == 0 && waited(OVERDUE)
+    }
+
+    /// Whether the open batch waits for a reply, unless it is completed before.
+    fn waits_for_reply(&self) -> bool {
+        !self.sent.is_empty() && self.leaves_with_reply()
+    }
+
+    /// Whether the open batch leaves as soon as a reply comes, before those who get it may join.
+    fn leaves_with_reply(&self) -> bool {
+        self.link.as_ref().is_some_and(Link::is_of_several)
     }
 
     fn is_all_sent(&self) -> bool {
@@ -954,7 +993,7 @@ mod tests {
     async fn crowd_afar(reads: &Reads, server: &mut DuplexStream, callers: usize, way: Duration) {
         let texts = (0..callers).map(|number| number.to_string());
         let _tickets: Vec<_> = texts.map(|text| join(reads, &text, LONG)).collect();
-        write(reads.turn(LINK, true, None));
+        write(reads.turn(LINK, Moment::Idle));
         let _ = written(server).await;
         if !way.is_zero() {
             tokio::time::advance(way).await;
@@ -982,7 +1021,7 @@ mod tests {
         assert!(reply(&mut sent).expect("an end").is_err());
         assert!(reply(&mut open).expect("an end").is_err());
         assert!(reads.join(&key("a"), &[], &lasting(LONG)).is_none());
-        assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
     }
 
     /// As where a connection's runtime is not driven any more, so that nobody says that it has gone.
@@ -1008,7 +1047,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_receiver_hears_of_the_end_of_its_connection() {
+    async fn a_driver_hears_of_the_end_of_its_connection() {
         for replaced in [false, true] {
             let (reads, _server) = desk();
             let woken = Arc::new(Woken::default());
@@ -1043,26 +1082,26 @@ mod tests {
             written(&mut server).await,
             "*2\r\n$3\r\nGET\r\n$7\r\nreads:a\r\n"
         );
-        assert!(matches!(reads.turn(LINK, false, None), Turn::Later));
+        assert!(matches!(reads.turn(LINK, Moment::Busy), Turn::Later));
         let _third = join(&reads, "c", LONG);
-        write(reads.turn(LINK, true, None));
+        write(reads.turn(LINK, Moment::Idle));
         assert_eq!(
             written(&mut server).await,
             "*3\r\n$4\r\nMGET\r\n$7\r\nreads:b\r\n$7\r\nreads:c\r\n"
         );
-        assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
     }
 
     #[tokio::test]
     async fn where_many_are_refused_each_key_has_its_command() {
         let (reads, mut server) = desk();
         let _tickets = ["a", "b"].map(|text| join(&reads, text, LONG));
-        write(reads.turn(LINK, true, None));
+        write(reads.turn(LINK, Moment::Idle));
         let _ = written(&mut server).await;
         let _together = join(&reads, "c", LONG);
         reads.part(LINK);
         let _apart = ["d", "e"].map(|text| join(&reads, text, LONG));
-        write(reads.turn(LINK, true, None));
+        write(reads.turn(LINK, Moment::Idle));
         let get = |text| format!("*2\r\n$3\r\nGET\r\n$7\r\nreads:{text}\r\n");
         let gets = ["c", "d", "e"].map(get).concat();
         assert_eq!(written(&mut server).await, gets);
@@ -1100,7 +1139,7 @@ mod tests {
         let _tickets = ["a", "b"].map(|text| join(&reads, text, LONG));
         let second = reads.company();
         let _third = join(&reads, "c", LONG);
-        assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
         drop(first);
         let many = "*4\r\n$4\r\nMGET\r\n";
         assert!(written(&mut server).await.starts_with(many));
@@ -1138,7 +1177,7 @@ mod tests {
                 let text = number.to_string();
                 let joined = reads.join(&key(&text), &[], &lasting(LONG));
                 let (ticket, held) = joined.expect("a connection");
-                assert!(held.is_none(), "they wait for the sender, or for a reply");
+                assert!(held.is_none(), "they wait for the driver, or for a reply");
                 ticket
             })
             .collect();
@@ -1168,14 +1207,14 @@ mod tests {
         let mut tickets = Vec::new();
         for number in 0..MOST_UNDER_WAY_OF_MANY {
             tickets.push(come(number).0);
-            write(reads.turn(LINK, true, None));
+            write(reads.turn(LINK, Moment::Idle));
         }
         tickets.extend((0..2 * ENOUGH).map(|number| {
             let (ticket, held) = come(number);
             assert!(held.is_none(), "two are under way");
             ticket
         }));
-        assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
         for under_way in MOST_UNDER_WAY_OF_MANY..MOST_UNDER_WAY {
             tokio::time::advance(PATIENCE).await;
             let (ticket, held) = come(under_way);
@@ -1192,7 +1231,7 @@ mod tests {
     fn under_way(reads: &Reads, tickets: &mut Vec<Ticket>) -> usize {
         let next = || {
             tickets.push(join(reads, "a", LONG));
-            reads.turn(LINK, true, None)
+            reads.turn(LINK, Moment::Idle)
         };
         let turns = std::iter::repeat_with(next);
         turns
@@ -1236,10 +1275,10 @@ mod tests {
         let (reads, mut server) = desk();
         crowd(&reads, &mut server, 2 * FEW).await;
         let mut tickets = vec![join(&reads, "a", LONG)];
-        write(reads.turn(LINK, true, None));
+        write(reads.turn(LINK, Moment::Idle));
         for _ in 0..64 {
             tickets.push(join(&reads, "beside", LONG));
-            write(reads.turn(LINK, true, None));
+            write(reads.turn(LINK, Moment::Idle));
             tokio::time::advance(NEAR * 2).await;
             answer(reads.next(LINK).expect("a batch"), "value");
         }
@@ -1255,11 +1294,11 @@ mod tests {
         assert_eq!(under_way(&reads, &mut tickets), MOST_UNDER_WAY_OF_MANY);
         let _ = written(&mut server).await;
         answer(reads.next(LINK).expect("a batch"), "value");
-        assert!(matches!(reads.turn(LINK, false, None), Turn::Later));
-        write(reads.turn(LINK, true, None));
+        assert!(matches!(reads.turn(LINK, Moment::Busy), Turn::Later));
+        write(reads.turn(LINK, Moment::Idle));
         assert!(written(&mut server).await.ends_with("reads:a\r\n"));
         let mut last = join(&reads, "last", LONG);
-        assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
         tokio::time::advance(LONG).await;
         assert_eq!(reads.expire(LINK, None, Instant::now(), &failure()), 3);
         assert!(reply(&mut last).expect("an end").is_err());
@@ -1290,7 +1329,7 @@ mod tests {
         assert_eq!(expire(), 1, "since then nobody was answered");
         leave(LONG / 2);
         let answered = || {
-            write(reads.turn(LINK, true, None));
+            write(reads.turn(LINK, Moment::Idle));
             while let Some(batch) = reads.next(LINK) {
                 reads.recycle(batch, 0);
             }
@@ -1349,7 +1388,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_batch_that_the_sender_leaves_is_written_by_who_comes() {
+    async fn a_batch_that_the_driver_leaves_is_written_by_who_comes() {
         let (reads, mut server) = desk();
         crowd(&reads, &mut server, FEW).await;
         let _left = ["d", "e"].map(|text| join(&reads, text, LONG));
@@ -1366,35 +1405,86 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_sender_that_cannot_write_sleeps_until_it_can() {
+    async fn a_driver_that_cannot_write_sleeps_until_it_can() {
         let reads = Reads::default();
         let _server = attach(&reads, LINK, 16);
-        let _alone = join(&reads, "longer than the connection takes at once", LONG);
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(woken.clone());
-        let Turn::Write(mut held) = reads.turn(LINK, true, Some(&waker)) else {
+        reads.attend(LINK, &waker);
+        let _alone = join(&reads, "longer than the connection takes at once", LONG);
+        let Turn::Write(mut held) = reads.turn(LINK, Moment::Idle) else {
             panic!("it has been left by the one who joined");
         };
         assert!(held.write(&mut Context::from_waker(&waker)).is_pending());
-        held.leave(&waker);
+        held.leave();
         assert_eq!(
             woken.0.swap(0, Relaxed),
             0,
             "it would be here again at once"
         );
-        let Turn::Write(mut held) = reads.turn(LINK, false, None) else {
-            panic!("the receiver may try");
-        };
-        assert!(
-            held.write(&mut Context::from_waker(Waker::noop()))
-                .is_pending()
-        );
-        drop(held);
+        let company = reads.company();
+        let _beside = join(&reads, "beside", LONG);
+        drop(company);
         assert_eq!(
             woken.0.load(Relaxed),
             1,
-            "the connection wakes somebody else now"
+            "somebody else has tried, whom the connection wakes now"
         );
+    }
+
+    /// So many callers are near a server, and wait for the replies to some of them.
+    async fn several(reads: &Reads, server: &mut DuplexStream) -> Vec<Ticket> {
+        crowd(reads, server, SEVERAL + ENOUGH_OF_FEW).await;
+        for _ in 0..2 {
+            assert_eq!(completed(reads, server).await, ENOUGH_OF_FEW);
+        }
+        vec![join(reads, "left over", LONG)]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_of_several_waits_for_a_reply_and_leaves_before_it_is_handed_out() {
+        let (reads, mut server) = desk();
+        let woken = Arc::new(Woken::default());
+        reads.attend(LINK, &Waker::from(woken.clone()));
+        let _tickets = several(&reads, &mut server).await;
+        assert!(matches!(reads.turn(LINK, Moment::Busy), Turn::Nothing));
+        let _beside = join(&reads, "beside", LONG);
+        assert_eq!(woken.0.load(Relaxed), 0, "a reply will come");
+        answer(reads.next(LINK).expect("a batch"), "value");
+        write(reads.turn(LINK, Moment::Reply));
+        let written = written(&mut server).await;
+        assert!(written.contains("left over") && written.contains("beside"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_of_several_does_not_wait_for_long() {
+        let (reads, mut server) = desk();
+        let _tickets = several(&reads, &mut server).await;
+        tokio::time::advance(PATIENCE).await;
+        let (_last, held) = reads
+            .join(&key("last"), &[], &lasting(LONG))
+            .expect("a connection");
+        write(Turn::Write(held.expect("the pen")));
+        assert!(written(&mut server).await.contains("left over"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_no_reply_is_to_come_soon_the_driver_sees_to_what_is_left() {
+        for (callers, way) in [(SEVERAL + 1, NEAR * 2), (SEVERAL - 1, Duration::ZERO)] {
+            let (reads, mut server) = desk();
+            let woken = Arc::new(Woken::default());
+            reads.attend(LINK, &Waker::from(woken.clone()));
+            crowd_afar(&reads, &mut server, callers, way).await;
+            completed(&reads, &mut server).await;
+            assert!(matches!(reads.turn(LINK, Moment::Busy), Turn::Nothing));
+            let _left = join(&reads, "left over", LONG);
+            tokio::task::yield_now().await;
+            assert_eq!(woken.0.load(Relaxed), 1);
+            assert!(matches!(reads.turn(LINK, Moment::Reply), Turn::Nothing));
+            assert!(matches!(reads.turn(LINK, Moment::Busy), Turn::Later));
+            write(reads.turn(LINK, Moment::Idle));
+            assert!(written(&mut server).await.contains("left over"));
+        }
     }
 
     #[derive(Default)]
@@ -1411,7 +1501,7 @@ mod tests {
         let batches = (0..MOST_UNDER_WAY).map(|number| {
             let ticket = join(reads, &number.to_string(), limit);
             if number > 0 {
-                write(reads.turn(LINK, true, None));
+                write(reads.turn(LINK, Moment::Idle));
             }
             ticket
         });
@@ -1423,13 +1513,13 @@ mod tests {
         let (reads, _server) = desk();
         let mut tickets = as_many_as_may(&reads, LONG);
         tickets.push(join(&reads, "more", LONG));
-        assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
         answer(reads.next(LINK).expect("a batch"), "value");
-        write(reads.turn(LINK, true, None));
+        write(reads.turn(LINK, Moment::Idle));
         tickets.extend((0..=MOST_KEYS).map(|number| join(&reads, &number.to_string(), LONG)));
-        assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
         answer(reads.next(LINK).expect("a batch"), "value");
-        write(reads.turn(LINK, false, None));
+        write(reads.turn(LINK, Moment::Busy));
         let desk = reads.desk.lock();
         assert_eq!((desk.full.len(), desk.open.keys), (0, 1), "the full one");
     }
@@ -1442,7 +1532,7 @@ mod tests {
         let lots = (MOST_UNDER_WAY_OF_MANY + 1) * MOST_KEYS;
         let texts = (0..lots).map(|number| number.to_string());
         let _tickets: Vec<_> = texts.map(|text| join(&reads, &text, LONG)).collect();
-        while let Turn::Write(held) = reads.turn(LINK, false, None) {
+        while let Turn::Write(held) = reads.turn(LINK, Moment::Busy) {
             write(Turn::Write(held));
         }
         assert!(reads.desk.lock().sent.len() > MOST_UNDER_WAY_OF_MANY);
@@ -1460,7 +1550,7 @@ mod tests {
         assert!(!late.iter().any(Ticket::waits));
         let _in_time = join(&reads, "in time", LONG);
         answer(reads.next(LINK).expect("a batch"), "value");
-        write(reads.turn(LINK, true, None));
+        write(reads.turn(LINK, Moment::Idle));
         let written = written(&mut server).await;
         assert!(written.contains("in time") && !written.contains("late"));
     }
@@ -1471,7 +1561,7 @@ mod tests {
         let mut first = join(&reads, "a", LONG);
         let gone = join(&reads, "b", LONG);
         let mut second = join(&reads, "c", LONG);
-        write(reads.turn(LINK, true, None));
+        write(reads.turn(LINK, Moment::Idle));
         drop(gone);
         answer(reads.next(LINK).expect("a batch"), "first");
         assert!(reply(&mut second).is_none());
@@ -1487,7 +1577,7 @@ mod tests {
         let (reads, _server) = desk();
         let _alone = join(&reads, "a", LONG);
         let (mut hasty, mut patient) = (join(&reads, "b", LONG / 2), join(&reads, "c", LONG));
-        write(reads.turn(LINK, true, None));
+        write(reads.turn(LINK, Moment::Idle));
         let now = Instant::now();
         assert_eq!(reads.arm(LINK, None).expect("a link"), Some(now + LONG / 2));
         assert_eq!(reads.arm(LINK, None).expect("a link"), None, "it is set");
@@ -1525,7 +1615,7 @@ mod tests {
     async fn who_is_late_while_others_are_answered_is_one_of_too_many() {
         let (reads, _server) = desk();
         let _first = join(&reads, "a", LONG);
-        write(reads.turn(LINK, true, None));
+        write(reads.turn(LINK, Moment::Idle));
         let _second = join(&reads, "b", Duration::ZERO);
         let first = reads.next(LINK).expect("a batch");
         reads.recycle(first, 0);
@@ -1541,12 +1631,12 @@ mod tests {
         let mut tickets: Vec<_> = (0..2 * ENOUGH)
             .map(|id| join(&reads, &id.to_string(), LONG))
             .collect();
-        assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
         tickets.push(join(&reads, "the last", LONG));
         drop(company);
         let written = written(&mut server).await;
         assert!(written.starts_with("*50\r\n$4\r\nMGET\r\n"), "{written}");
-        assert!(matches!(reads.turn(LINK, true, None), Turn::Nothing));
+        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
         let batch = reads.next(LINK).expect("a batch");
         assert_eq!(batch.reads.len(), tickets.len());
     }
@@ -1564,7 +1654,7 @@ mod tests {
         let mut context = Context::from_waker(Waker::noop());
         assert!(held.write(&mut context).is_ready());
         drop(held);
-        write(reads.turn(LINK, false, None));
+        write(reads.turn(LINK, Moment::Busy));
         let written = written(&mut server).await;
         assert!(written.contains("reads:alone") && written.contains("reads:beside"));
     }

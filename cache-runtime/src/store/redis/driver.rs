@@ -1,4 +1,5 @@
-//! [`Receiver`]: the task that takes the replies to reads off a connection.
+//! [`Driver`]: the task that takes the replies to reads off a connection, and writes what callers have
+//! left.
 //!
 //! It lives where the connection lives, not with any of the callers: whoever leaves takes nobody
 //! along, and when that runtime ends both end together.
@@ -10,7 +11,7 @@ use std::{
     mem,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -24,7 +25,8 @@ use super::{
     super::Found,
     answers::{Answer, Answers},
     lane::{Failure, Lost, Shared, broken, gone, late, refuses_many},
-    reads::{self, Batch, Read, Reply, Turn},
+    later::wake_later,
+    reads::{self, Batch, Moment, Read, Reply, Turn},
     reply::{self, OutOfStep},
     resp::{self, Part, Received},
 };
@@ -33,11 +35,16 @@ use crate::error::StoreError;
 /// What is received at once. Values are parts of it until nobody has one of them any more.
 const BUFFER: usize = 64 << 10;
 
+/// So many bytes are handed out before more is received: nobody waits for all of what others have asked
+/// for. Less is not: what comes while workers are woken would be received, too, before any caller runs.
+/// 16 callers made 1.1 to 1.2 of the calls, and with more it was the same.
+const AT_ONCE: usize = 8 << 10;
+
 /// A buffer with less room than this is followed by another.
 const LEAST_ROOM: usize = 4 << 10;
 
-/// Takes replies off a connection and hands them out.
-pub(super) struct Receiver {
+/// Drives a connection.
+pub(super) struct Driver {
     shared: Arc<Shared>,
     /// Of the connection.
     number: u64,
@@ -52,8 +59,8 @@ pub(super) struct Receiver {
     answered: VecDeque<Answer>,
     answers: Arc<Answers>,
     alarm: Option<Pin<Box<Sleep>>>,
-    /// Whoever could run has had the opportunity to join.
-    turned: bool,
+    /// Replies were handed out when it was polled before.
+    busy: bool,
     /// Why it ends, if the connection has failed.
     end: Option<Failure>,
 }
@@ -70,7 +77,7 @@ struct Come {
     bytes: usize,
 }
 
-impl Receiver {
+impl Driver {
     /// For a connection that is attached to the desk.
     pub(super) fn new(
         shared: Arc<Shared>,
@@ -90,7 +97,7 @@ impl Receiver {
             answered: VecDeque::new(),
             answers,
             alarm: None,
-            turned: false,
+            busy: false,
             end: None,
         }
     }
@@ -112,34 +119,56 @@ impl Receiver {
 
     /// Goes on as far as it goes.
     fn poll(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
-        while let Poll::Ready(received) =
-            poll_read_buf(Pin::new(&mut self.reader), context, &mut self.incoming)
-        {
+        let mut come = false;
+        loop {
+            let received = self.receive(context);
+            if !self.answered.is_empty() {
+                come = true;
+                if !matches!(received, Poll::Ready(Err(_))) {
+                    self.write(Moment::Reply, context);
+                }
+                self.answers.hand_out(&mut self.answered);
+            }
             match received {
-                Ok(0) => return Err(gone()),
-                Ok(_) => self.deliver()?,
-                Err(error) => return Err(broken(&error)),
+                Poll::Ready(received) => received?,
+                Poll::Pending => break,
             }
         }
-        self.write(context);
+        // Those who run on another worker may take until the next turn to join.
+        let moment = match mem::replace(&mut self.busy, come) || come {
+            true => Moment::Busy,
+            false => Moment::Idle,
+        };
+        self.write(moment, context);
         self.keep_time(context)
     }
 
-    /// Hands out what has come.
-    fn deliver(&mut self) -> Result<(), Failure> {
-        let taken = self.take_parts();
-        // Not while more is read: whoever runs next would join a small batch.
-        self.answers.hand_out(&mut self.answered);
-        taken.map_err(|OutOfStep| {
-            if !self.shared.reads.is_attached(self.number) {
-                return gone();
+    /// Takes what has come; ready if there may be more.
+    fn receive(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let mut bytes = 0;
+        while bytes < AT_ONCE {
+            let reader = Pin::new(&mut self.reader);
+            match ready!(poll_read_buf(reader, context, &mut self.incoming)) {
+                Ok(0) => return Poll::Ready(Err(gone())),
+                Ok(more) => bytes += more,
+                Err(error) => return Poll::Ready(Err(broken(&error))),
             }
+            if let Err(OutOfStep) = self.take_parts() {
+                return Poll::Ready(Err(self.out_of_step()));
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// What came is no reply to what was asked.
+    fn out_of_step(&mut self) -> Failure {
+        if self.shared.reads.is_attached(self.number) {
             // Those whose reply it might be get no other.
             let garbled = Failure::from(reply::out_of_step());
             self.fail(&garbled);
             self.shared.failed(garbled.error);
-            gone()
-        })
+        }
+        gone()
     }
 
     fn take_parts(&mut self) -> Result<(), OutOfStep> {
@@ -185,18 +214,18 @@ impl Receiver {
         }
     }
 
-    /// Writes what callers have left, where the sender has no turn because a caller keeps its worker
-    /// busy.
-    fn write(&mut self, context: &mut Context<'_>) {
-        let now = mem::take(&mut self.turned);
-        match self.shared.reads.turn(self.number, now, None) {
-            // The sender goes on where this stops.
-            Turn::Write(mut held) => drop(held.write(context)),
-            Turn::Later => {
-                self.turned = true;
-                context.waker().wake_by_ref();
+    /// Writes what callers have left.
+    fn write(&self, moment: Moment, context: &mut Context<'_>) {
+        loop {
+            match self.shared.reads.turn(self.number, moment) {
+                Turn::Write(mut held) => {
+                    if held.write(context).is_pending() {
+                        return held.leave();
+                    }
+                }
+                Turn::Later => return wake_later(context.waker()),
+                Turn::Nothing => return,
             }
-            Turn::Nothing => {}
         }
     }
 
@@ -282,7 +311,7 @@ impl Come {
 }
 
 /// With the connection, with its runtime, or after a panic.
-impl Drop for Receiver {
+impl Drop for Driver {
     fn drop(&mut self) {
         let failure = self.end.take().unwrap_or_else(gone);
         // First of all: whoever reads again is not to find it.
