@@ -8,7 +8,6 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     future::{Future, poll_fn},
-    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -26,7 +25,7 @@ use super::{
     answers::{Answer, Answers},
     lane::{Failure, Lost, Shared, broken, gone, late, refuses_many},
     later::wake_later,
-    reads::{self, Batch, Moment, Read, Reply, Turn},
+    reads::{self, Batch, Moment, PATIENCE, Read, Reply, Turn},
     reply::{self, OutOfStep},
     resp::{self, Part, Received},
 };
@@ -59,8 +58,8 @@ pub(super) struct Driver {
     answered: VecDeque<Answer>,
     answers: Arc<Answers>,
     alarm: Option<Pin<Box<Sleep>>>,
-    /// Replies were handed out when it was polled before.
-    busy: bool,
+    /// When replies were handed out at last.
+    handed_out: Option<Instant>,
     /// Why it ends, if the connection has failed.
     end: Option<Failure>,
 }
@@ -97,7 +96,7 @@ impl Driver {
             answered: VecDeque::new(),
             answers,
             alarm: None,
-            busy: false,
+            handed_out: None,
             end: None,
         }
     }
@@ -119,11 +118,10 @@ impl Driver {
 
     /// Goes on as far as it goes.
     fn poll(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
-        let mut come = false;
         loop {
             let received = self.receive(context);
             if !self.answered.is_empty() {
-                come = true;
+                self.handed_out = Some(Instant::now());
                 if !matches!(received, Poll::Ready(Err(_))) {
                     self.write(Moment::Reply, context);
                 }
@@ -134,10 +132,9 @@ impl Driver {
                 Poll::Pending => break,
             }
         }
-        // Those who run on another worker may take until the next turn to join.
-        let moment = match mem::replace(&mut self.busy, come) || come {
-            true => Moment::Busy,
-            false => Moment::Idle,
+        let moment = match self.handed_out {
+            Some(at) if at.elapsed() < PATIENCE => Moment::Busy,
+            _ => Moment::Idle,
         };
         self.write(moment, context);
         self.keep_time(context)
@@ -219,11 +216,15 @@ impl Driver {
         loop {
             match self.shared.reads.turn(self.number, moment) {
                 Turn::Write(mut held) => {
-                    if held.write(context).is_pending() {
-                        return held.leave();
+                    let written = held.write(context);
+                    held.leave();
+                    if written.is_pending() || moment == Moment::Reply {
+                        return;
                     }
                 }
                 Turn::Later => return wake_later(context.waker()),
+                // By any worker: a caller may keep this one busy.
+                Turn::Soon => return context.waker().wake_by_ref(),
                 Turn::Nothing => return,
             }
         }

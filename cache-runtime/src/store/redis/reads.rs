@@ -20,6 +20,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker, ready},
+    thread::{self, ThreadId},
     time::Duration,
 };
 
@@ -90,7 +91,7 @@ const MOST_UNDER_WAY_OF_MANY: usize = 2;
 /// How long the reads of many callers wait for one of two replies; then who joins them writes them all
 /// the same, unless [enough](MOST_UNDER_WAY) are under way, and if nobody does, the reply decides. With
 /// more, up to 1 ms, 64 and 256 callers beside the server were the same.
-const PATIENCE: Duration = Duration::from_micros(200);
+pub(super) const PATIENCE: Duration = Duration::from_micros(200);
 
 /// A server is near whose replies take no longer than this. Whoever waits for a reply before it leaves
 /// waits as long as the way to the server is, so with one that is far few have to.
@@ -140,7 +141,7 @@ struct Link {
     /// None while somebody writes.
     pen: Option<Pen>,
     driver: Option<Waker>,
-    /// The driver waits for replies, and is to be woken if there is something to write.
+    /// The driver is to be woken if there is something to write: it is not at work.
     idle: bool,
     /// When the driver will look for reads whose time is over.
     alarm: Option<Instant>,
@@ -187,6 +188,11 @@ pub(super) struct Batch {
     pub(super) reads: VecDeque<Read>,
     /// When its first read joined.
     since: Option<Instant>,
+    /// Where somebody has the driver woken later for it. Elsewhere it may be sooner, and whoever was to
+    /// be woken there may have been forgotten by the next batch.
+    called: Option<ThreadId>,
+    /// How often everyone who could run has had, or is having, the opportunity to join.
+    turns: usize,
     /// How many batches had been answered then.
     answered: u64,
     /// None before it leaves.
@@ -228,13 +234,12 @@ pub(super) struct Read {
 pub(super) type Reply = Result<Found, Box<Failure>>;
 
 /// When the driver has its turn.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
     /// Replies have come, whose callers do not know yet. Those of [several](SEVERAL) who wait leave.
     Reply,
-    /// Some may be about to join.
+    /// Replies have just been handed out. Who runs on another worker may take more than one turn to join.
     Busy,
-    /// Everyone who could run has had the opportunity.
     Idle,
 }
 
@@ -244,6 +249,8 @@ pub(super) enum Turn<'a> {
     Write(Held<'a>),
     /// There is an open batch that may still grow.
     Later,
+    /// The same with nothing under way: no reply will bring the driver back to it.
+    Soon,
     /// Nothing, or somebody writes.
     Nothing,
 }
@@ -385,7 +392,9 @@ impl Reads {
             batch.leave(&mut pen, &mut desk.sent, time.start);
             return Some((ticket, Some(Held::new(self, number, pen))));
         }
-        let driver = desk.link.as_mut().filter(|_| may).and_then(Link::rouse);
+        let idle = desk.link.as_ref().filter(|link| may && link.idle);
+        let driver = idle.and_then(|link| link.driver.clone());
+        let driver = driver.filter(|_| desk.open.call());
         drop(guard);
         driver.iter().for_each(wake_later);
         Some((ticket, None))
@@ -445,8 +454,8 @@ impl Reads {
         let _ = held.write(&mut Context::from_waker(Waker::noop()));
     }
 
-    /// The driver takes the pen to write all that is to be written; the open batch only if its
-    /// [moment](Moment) has come. If there is nothing, it is woken when there is something again.
+    /// The driver takes the pen to write all that is to be written; the open batch only if no others are
+    /// likely to join at this [moment](Moment). It is woken when there is something again.
     pub(super) fn turn(&self, number: u64, moment: Moment) -> Turn<'_> {
         let mut guard = self.desk.lock();
         let desk = &mut *guard;
@@ -463,8 +472,9 @@ impl Reads {
         let waits = desk.waits_for_reply();
         let now = match moment {
             Moment::Reply => desk.leaves_with_reply(),
-            Moment::Busy => alone && desk.sent.is_empty() && desk.full.is_empty(),
-            Moment::Idle => true,
+            _ if alone && desk.sent.is_empty() && desk.full.is_empty() => true,
+            Moment::Busy => desk.open.turns >= 2,
+            Moment::Idle => desk.open.turns >= 1,
         };
         desk.let_full_leave(&mut pen);
         let may = may && desk.full.is_empty() && desk.open.keys > 0;
@@ -476,11 +486,16 @@ impl Reads {
             return Turn::Write(Held::new(self, number, pen));
         }
         let later = may && !waits && !matches!(moment, Moment::Reply);
+        if later {
+            desk.open.turns += 1;
+            desk.open.called = Some(thread::current().id());
+        }
         if let Some(link) = &mut desk.link {
             link.pen = Some(pen);
-            link.idle = !later;
+            link.idle = true;
         }
         match later {
+            true if desk.sent.is_empty() => Turn::Soon,
             true => Turn::Later,
             false => Turn::Nothing,
         }
@@ -532,6 +547,8 @@ impl Reads {
                 _ => link.crowd.div_ceil(8),
             };
             link.crowd = (link.crowd - gone).max(waiting).min(MANY);
+            // It is at work, and looks at the desk before it sleeps.
+            link.idle = false;
             if let Some(sent) = batch.sent {
                 link.took(sent.at.elapsed(), sent.by_itself);
             }
@@ -607,7 +624,8 @@ impl Reads {
     /// can or when there is more.
     fn put_down(&self, number: u64, pen: Pen, failure: Option<Failure>, is_driver: bool) {
         let mut desk = self.desk.lock();
-        let left = !pen.is_idle() || !desk.is_all_sent();
+        let waits = desk.open.keys == 0 || desk.waits_for_reply();
+        let left = !pen.is_idle() || !desk.full.is_empty() || !waits;
         let Some(link) = desk.link(number) else {
             // Outside the lock: it may close the connection.
             drop(desk);
@@ -844,6 +862,13 @@ impl Batch {
         }
     }
 
+    /// Whether the driver is to be woken on this thread later, and is not yet.
+    fn call(&mut self) -> bool {
+        let here = Some(thread::current().id());
+        self.turns += usize::from(self.called.is_none());
+        mem::replace(&mut self.called, here) != here
+    }
+
     /// Is written by who has the pen.
     fn leave(mut self, pen: &mut Pen, sent: &mut VecDeque<Self>, now: Instant) {
         pen.load(&self);
@@ -857,6 +882,7 @@ impl Batch {
         self.reads.clear();
         (self.keys, self.callers, self.apart) = (0, 0, false);
         (self.since, self.sent, self.deadline) = (None, None, None);
+        (self.called, self.turns) = (None, 0);
     }
 }
 
@@ -952,6 +978,12 @@ mod tests {
         joined.expect("a connection").0
     }
 
+    /// What there is to write once others have had the opportunity to join.
+    fn due(reads: &Reads) -> Turn<'_> {
+        reads.desk.lock().open.turns += 1;
+        reads.turn(LINK, Moment::Idle)
+    }
+
     fn write(turn: Turn<'_>) {
         let Turn::Write(mut held) = turn else {
             panic!("there is something to write, not {turn:?}");
@@ -993,7 +1025,7 @@ mod tests {
     async fn crowd_afar(reads: &Reads, server: &mut DuplexStream, callers: usize, way: Duration) {
         let texts = (0..callers).map(|number| number.to_string());
         let _tickets: Vec<_> = texts.map(|text| join(reads, &text, LONG)).collect();
-        write(reads.turn(LINK, Moment::Idle));
+        write(due(reads));
         let _ = written(server).await;
         if !way.is_zero() {
             tokio::time::advance(way).await;
@@ -1021,7 +1053,7 @@ mod tests {
         assert!(reply(&mut sent).expect("an end").is_err());
         assert!(reply(&mut open).expect("an end").is_err());
         assert!(reads.join(&key("a"), &[], &lasting(LONG)).is_none());
-        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
+        assert!(matches!(due(&reads), Turn::Nothing));
     }
 
     /// As where a connection's runtime is not driven any more, so that nobody says that it has gone.
@@ -1084,24 +1116,24 @@ mod tests {
         );
         assert!(matches!(reads.turn(LINK, Moment::Busy), Turn::Later));
         let _third = join(&reads, "c", LONG);
-        write(reads.turn(LINK, Moment::Idle));
+        write(due(&reads));
         assert_eq!(
             written(&mut server).await,
             "*3\r\n$4\r\nMGET\r\n$7\r\nreads:b\r\n$7\r\nreads:c\r\n"
         );
-        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
+        assert!(matches!(due(&reads), Turn::Nothing));
     }
 
     #[tokio::test]
     async fn where_many_are_refused_each_key_has_its_command() {
         let (reads, mut server) = desk();
         let _tickets = ["a", "b"].map(|text| join(&reads, text, LONG));
-        write(reads.turn(LINK, Moment::Idle));
+        write(due(&reads));
         let _ = written(&mut server).await;
         let _together = join(&reads, "c", LONG);
         reads.part(LINK);
         let _apart = ["d", "e"].map(|text| join(&reads, text, LONG));
-        write(reads.turn(LINK, Moment::Idle));
+        write(due(&reads));
         let get = |text| format!("*2\r\n$3\r\nGET\r\n$7\r\nreads:{text}\r\n");
         let gets = ["c", "d", "e"].map(get).concat();
         assert_eq!(written(&mut server).await, gets);
@@ -1139,7 +1171,7 @@ mod tests {
         let _tickets = ["a", "b"].map(|text| join(&reads, text, LONG));
         let second = reads.company();
         let _third = join(&reads, "c", LONG);
-        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
+        assert!(matches!(due(&reads), Turn::Nothing));
         drop(first);
         let many = "*4\r\n$4\r\nMGET\r\n";
         assert!(written(&mut server).await.starts_with(many));
@@ -1207,14 +1239,14 @@ mod tests {
         let mut tickets = Vec::new();
         for number in 0..MOST_UNDER_WAY_OF_MANY {
             tickets.push(come(number).0);
-            write(reads.turn(LINK, Moment::Idle));
+            write(due(&reads));
         }
         tickets.extend((0..2 * ENOUGH).map(|number| {
             let (ticket, held) = come(number);
             assert!(held.is_none(), "two are under way");
             ticket
         }));
-        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
+        assert!(matches!(due(&reads), Turn::Nothing));
         for under_way in MOST_UNDER_WAY_OF_MANY..MOST_UNDER_WAY {
             tokio::time::advance(PATIENCE).await;
             let (ticket, held) = come(under_way);
@@ -1231,7 +1263,7 @@ mod tests {
     fn under_way(reads: &Reads, tickets: &mut Vec<Ticket>) -> usize {
         let next = || {
             tickets.push(join(reads, "a", LONG));
-            reads.turn(LINK, Moment::Idle)
+            due(reads)
         };
         let turns = std::iter::repeat_with(next);
         turns
@@ -1275,10 +1307,10 @@ mod tests {
         let (reads, mut server) = desk();
         crowd(&reads, &mut server, 2 * FEW).await;
         let mut tickets = vec![join(&reads, "a", LONG)];
-        write(reads.turn(LINK, Moment::Idle));
+        write(due(&reads));
         for _ in 0..64 {
             tickets.push(join(&reads, "beside", LONG));
-            write(reads.turn(LINK, Moment::Idle));
+            write(due(&reads));
             tokio::time::advance(NEAR * 2).await;
             answer(reads.next(LINK).expect("a batch"), "value");
         }
@@ -1295,10 +1327,10 @@ mod tests {
         let _ = written(&mut server).await;
         answer(reads.next(LINK).expect("a batch"), "value");
         assert!(matches!(reads.turn(LINK, Moment::Busy), Turn::Later));
-        write(reads.turn(LINK, Moment::Idle));
+        write(due(&reads));
         assert!(written(&mut server).await.ends_with("reads:a\r\n"));
         let mut last = join(&reads, "last", LONG);
-        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
+        assert!(matches!(due(&reads), Turn::Nothing));
         tokio::time::advance(LONG).await;
         assert_eq!(reads.expire(LINK, None, Instant::now(), &failure()), 3);
         assert!(reply(&mut last).expect("an end").is_err());
@@ -1329,7 +1361,7 @@ mod tests {
         assert_eq!(expire(), 1, "since then nobody was answered");
         leave(LONG / 2);
         let answered = || {
-            write(reads.turn(LINK, Moment::Idle));
+            write(due(&reads));
             while let Some(batch) = reads.next(LINK) {
                 reads.recycle(batch, 0);
             }
@@ -1412,7 +1444,7 @@ mod tests {
         let waker = Waker::from(woken.clone());
         reads.attend(LINK, &waker);
         let _alone = join(&reads, "longer than the connection takes at once", LONG);
-        let Turn::Write(mut held) = reads.turn(LINK, Moment::Idle) else {
+        let Turn::Write(mut held) = due(&reads) else {
             panic!("it has been left by the one who joined");
         };
         assert!(held.write(&mut Context::from_waker(&waker)).is_pending());
@@ -1422,14 +1454,68 @@ mod tests {
             0,
             "it would be here again at once"
         );
-        let company = reads.company();
-        let _beside = join(&reads, "beside", LONG);
-        drop(company);
-        assert_eq!(
-            woken.0.load(Relaxed),
-            1,
-            "somebody else has tried, whom the connection wakes now"
-        );
+    }
+
+    #[tokio::test]
+    async fn what_a_caller_cannot_write_the_driver_does() {
+        let reads = Reads::default();
+        let mut server = attach(&reads, LINK, 16);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        reads.attend(LINK, &waker);
+        assert!(matches!(due(&reads), Turn::Nothing));
+        let long = key("longer than the connection takes at once");
+        let (_alone, held) = reads
+            .join(&long, &[], &lasting(LONG))
+            .expect("a connection");
+        let mut held = held.expect("the pen");
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(held.write(&mut context).is_pending());
+        drop(held);
+        assert_eq!(woken.0.load(Relaxed), 1);
+        let _ = written(&mut server).await;
+        let Turn::Write(mut held) = reads.turn(LINK, Moment::Busy) else {
+            panic!("there is a rest");
+        };
+        assert!(held.write(&mut Context::from_waker(&waker)).is_pending());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_batch_stays_for_so_many_turns_whatever_comes() {
+        let (reads, mut server) = desk();
+        for (moment, turns) in [(Moment::Busy, 2), (Moment::Idle, 1)] {
+            crowd(&reads, &mut server, 3).await;
+            let _open = join(&reads, "a", LONG);
+            for _ in 0..turns {
+                assert!(matches!(reads.turn(LINK, moment), Turn::Soon));
+            }
+            write(reads.turn(LINK, moment));
+            answer(reads.next(LINK).expect("a batch"), "value");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_driver_is_called_once_on_each_thread_for_each_batch() {
+        let (reads, mut server) = desk();
+        let woken = Arc::new(Woken::default());
+        reads.attend(LINK, &Waker::from(woken.clone()));
+        crowd(&reads, &mut server, SEVERAL).await;
+        for _ in 0..2 {
+            assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
+            woken.0.store(0, Relaxed);
+            let _first = ["a", "b"].map(|text| join(&reads, text, LONG));
+            assert_eq!(woken.0.load(Relaxed), 1);
+            let elsewhere = || join(&reads, "c", LONG);
+            let joined = thread::scope(|scope| scope.spawn(elsewhere).join());
+            let _third = joined.expect("no panic");
+            assert_eq!(woken.0.load(Relaxed), 2, "the other may not come to it");
+            write(reads.turn(LINK, Moment::Idle));
+            answer(reads.next(LINK).expect("a batch"), "value");
+            let _at_work = join(&reads, "d", LONG);
+            assert_eq!(woken.0.load(Relaxed), 2, "it looks before it sleeps");
+            write(due(&reads));
+            answer(reads.next(LINK).expect("a batch"), "value");
+        }
     }
 
     /// So many callers are near a server, and wait for the replies to some of them.
@@ -1450,10 +1536,11 @@ mod tests {
         assert!(matches!(reads.turn(LINK, Moment::Busy), Turn::Nothing));
         let _beside = join(&reads, "beside", LONG);
         assert_eq!(woken.0.load(Relaxed), 0, "a reply will come");
-        answer(reads.next(LINK).expect("a batch"), "value");
+        let batch = reads.next(LINK).expect("a batch");
         write(reads.turn(LINK, Moment::Reply));
         let written = written(&mut server).await;
         assert!(written.contains("left over") && written.contains("beside"));
+        answer(batch, "value");
     }
 
     #[tokio::test(start_paused = true)]
@@ -1482,7 +1569,7 @@ mod tests {
             assert_eq!(woken.0.load(Relaxed), 1);
             assert!(matches!(reads.turn(LINK, Moment::Reply), Turn::Nothing));
             assert!(matches!(reads.turn(LINK, Moment::Busy), Turn::Later));
-            write(reads.turn(LINK, Moment::Idle));
+            write(reads.turn(LINK, Moment::Busy));
             assert!(written(&mut server).await.contains("left over"));
         }
     }
@@ -1501,7 +1588,7 @@ mod tests {
         let batches = (0..MOST_UNDER_WAY).map(|number| {
             let ticket = join(reads, &number.to_string(), limit);
             if number > 0 {
-                write(reads.turn(LINK, Moment::Idle));
+                write(due(reads));
             }
             ticket
         });
@@ -1513,11 +1600,11 @@ mod tests {
         let (reads, _server) = desk();
         let mut tickets = as_many_as_may(&reads, LONG);
         tickets.push(join(&reads, "more", LONG));
-        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
+        assert!(matches!(due(&reads), Turn::Nothing));
         answer(reads.next(LINK).expect("a batch"), "value");
-        write(reads.turn(LINK, Moment::Idle));
+        write(due(&reads));
         tickets.extend((0..=MOST_KEYS).map(|number| join(&reads, &number.to_string(), LONG)));
-        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
+        assert!(matches!(due(&reads), Turn::Nothing));
         answer(reads.next(LINK).expect("a batch"), "value");
         write(reads.turn(LINK, Moment::Busy));
         let desk = reads.desk.lock();
@@ -1550,7 +1637,7 @@ mod tests {
         assert!(!late.iter().any(Ticket::waits));
         let _in_time = join(&reads, "in time", LONG);
         answer(reads.next(LINK).expect("a batch"), "value");
-        write(reads.turn(LINK, Moment::Idle));
+        write(due(&reads));
         let written = written(&mut server).await;
         assert!(written.contains("in time") && !written.contains("late"));
     }
@@ -1561,7 +1648,7 @@ mod tests {
         let mut first = join(&reads, "a", LONG);
         let gone = join(&reads, "b", LONG);
         let mut second = join(&reads, "c", LONG);
-        write(reads.turn(LINK, Moment::Idle));
+        write(due(&reads));
         drop(gone);
         answer(reads.next(LINK).expect("a batch"), "first");
         assert!(reply(&mut second).is_none());
@@ -1577,7 +1664,7 @@ mod tests {
         let (reads, _server) = desk();
         let _alone = join(&reads, "a", LONG);
         let (mut hasty, mut patient) = (join(&reads, "b", LONG / 2), join(&reads, "c", LONG));
-        write(reads.turn(LINK, Moment::Idle));
+        write(due(&reads));
         let now = Instant::now();
         assert_eq!(reads.arm(LINK, None).expect("a link"), Some(now + LONG / 2));
         assert_eq!(reads.arm(LINK, None).expect("a link"), None, "it is set");
@@ -1615,7 +1702,7 @@ mod tests {
     async fn who_is_late_while_others_are_answered_is_one_of_too_many() {
         let (reads, _server) = desk();
         let _first = join(&reads, "a", LONG);
-        write(reads.turn(LINK, Moment::Idle));
+        write(due(&reads));
         let _second = join(&reads, "b", Duration::ZERO);
         let first = reads.next(LINK).expect("a batch");
         reads.recycle(first, 0);
@@ -1631,12 +1718,12 @@ mod tests {
         let mut tickets: Vec<_> = (0..2 * ENOUGH)
             .map(|id| join(&reads, &id.to_string(), LONG))
             .collect();
-        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
+        assert!(matches!(due(&reads), Turn::Nothing));
         tickets.push(join(&reads, "the last", LONG));
         drop(company);
         let written = written(&mut server).await;
         assert!(written.starts_with("*50\r\n$4\r\nMGET\r\n"), "{written}");
-        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Nothing));
+        assert!(matches!(due(&reads), Turn::Nothing));
         let batch = reads.next(LINK).expect("a batch");
         assert_eq!(batch.reads.len(), tickets.len());
     }
