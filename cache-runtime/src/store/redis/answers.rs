@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   driver ──all that has come──► queue ──► driver ──► callers
-//!                                      └────► helper ────► callers
+//!                                    └────► helper ──► callers
 //! ```
 //!
 //! The driver hands them out, and a task that does nothing else helps. For whoever wakes a task wakes
