@@ -28,31 +28,16 @@ pub(super) fn wake_later(waker: &Waker) {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicBool, Ordering::SeqCst},
-        },
-        task::Wake,
-    };
+    use std::sync::{Arc, atomic::Ordering::Relaxed};
 
     use tokio::{runtime::Builder, task::yield_now};
 
-    use super::*;
-
-    #[derive(Default)]
-    struct Woken(AtomicBool);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.store(true, SeqCst);
-        }
-    }
+    use super::{super::woken::Woken, *};
 
     /// Whether it is woken at once.
     fn is_woken_at_once(woken: &Arc<Woken>) -> bool {
         wake_later(&Waker::from(woken.clone()));
-        woken.0.load(SeqCst)
+        woken.0.load(Relaxed) == 1
     }
 
     #[test]
@@ -66,7 +51,7 @@ mod tests {
         let worker = runtime.spawn(async move {
             let at_once = is_woken_at_once(&seen);
             yield_now().await;
-            (at_once, seen.0.load(SeqCst))
+            (at_once, seen.0.load(Relaxed) == 1)
         });
         let seen = runtime.block_on(worker).expect("no panic");
         assert_eq!(seen, (false, true));

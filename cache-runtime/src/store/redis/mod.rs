@@ -17,6 +17,8 @@ mod resp;
 mod script;
 mod socket;
 mod tracking;
+#[cfg(test)]
+mod woken;
 
 use std::{fmt, ops::Range, sync::Arc, time::Duration};
 

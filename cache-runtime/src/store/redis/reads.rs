@@ -88,9 +88,9 @@ const MOST_UNDER_WAY: usize = 8;
 /// of eight or three, on whichever processors, and 256 callers 1.0 to 1.05; with one it was less.
 const MOST_UNDER_WAY_OF_MANY: usize = 2;
 
-/// How long the reads of many callers wait for one of two replies; then who joins them writes them all
-/// the same, unless [enough](MOST_UNDER_WAY) are under way, and if nobody does, the reply decides. With
-/// more, up to 1 ms, 64 and 256 callers beside the server were the same.
+/// How long the reads of [several](SEVERAL) callers or of many wait for a reply; then who joins them writes
+/// them all the same, unless [enough](MOST_UNDER_WAY) are under way, and if nobody does, the reply decides.
+/// With more, up to 1 ms, 64 and 256 callers beside the server were the same.
 pub(super) const PATIENCE: Duration = Duration::from_micros(200);
 
 /// A server is near whose replies take no longer than this. Whoever waits for a reply before it leaves
@@ -188,13 +188,12 @@ pub(super) struct Batch {
     pub(super) reads: VecDeque<Read>,
     /// When its first read joined.
     since: Option<Instant>,
-    /// Where somebody has the driver woken later for it. Elsewhere it may be sooner, and whoever was to
-    /// be woken there may have been forgotten by the next batch.
+    /// How many batches had been answered then.
+    answered: u64,
+    /// On which thread the driver is to be woken later for it, at last. That may be kept busy, or forget.
     called: Option<ThreadId>,
     /// How often everyone who could run has had, or is having, the opportunity to join.
     turns: usize,
-    /// How many batches had been answered then.
-    answered: u64,
     /// None before it leaves.
     sent: Option<Sent>,
     /// When the first of its reads is over; none if nobody waits.
@@ -393,8 +392,8 @@ impl Reads {
             return Some((ticket, Some(Held::new(self, number, pen))));
         }
         let idle = desk.link.as_ref().filter(|link| may && link.idle);
-        let driver = idle.and_then(|link| link.driver.clone());
-        let driver = driver.filter(|_| desk.open.call());
+        let driver = idle.filter(|_| desk.open.call());
+        let driver = driver.and_then(|link| link.driver.clone());
         drop(guard);
         driver.iter().for_each(wake_later);
         Some((ticket, None))
@@ -485,14 +484,15 @@ impl Reads {
         if !pen.is_idle() {
             return Turn::Write(Held::new(self, number, pen));
         }
-        let later = may && !waits && !matches!(moment, Moment::Reply);
+        let sleeps = moment != Moment::Reply;
+        let later = may && !waits && sleeps;
         if later {
             desk.open.turns += 1;
             desk.open.called = Some(thread::current().id());
         }
         if let Some(link) = &mut desk.link {
             link.pen = Some(pen);
-            link.idle = true;
+            link.idle = sleeps;
         }
         match later {
             true if desk.sent.is_empty() => Turn::Soon,
@@ -620,12 +620,12 @@ impl Reads {
         alone
     }
 
-    /// Puts the pen back, and has the driver go on with what is left; if this is the driver, when it
-    /// can or when there is more.
+    /// Puts the pen back, and has the driver go on with what is left, if this is not the driver.
     fn put_down(&self, number: u64, pen: Pen, failure: Option<Failure>, is_driver: bool) {
         let mut desk = self.desk.lock();
+        let rest = !pen.is_idle();
         let waits = desk.open.keys == 0 || desk.waits_for_reply();
-        let left = !pen.is_idle() || !desk.full.is_empty() || !waits;
+        let left = rest || !desk.full.is_empty() || !waits;
         let Some(link) = desk.link(number) else {
             // Outside the lock: it may close the connection.
             drop(desk);
@@ -638,9 +638,9 @@ impl Reads {
                 link.failure = Some(failure);
                 link.driver.clone()
             }
-            // With the lock that gives the pen back: whoever takes that finds the driver idle.
+            // It has another turn, unless the connection takes no more.
             None if is_driver => {
-                link.idle = true;
+                link.idle = rest;
                 None
             }
             None if left => link.rouse(),
@@ -719,7 +719,7 @@ impl<'a> Held<'a> {
         pen.write(context)
     }
 
-    /// The driver leaves the rest until the connection takes more.
+    /// The driver leaves the rest, if any, until the connection takes more.
     pub(super) fn leave(mut self) {
         self.put_down(true);
     }
@@ -765,8 +765,8 @@ impl Desk {
         let is_enough = match link.crowd {
             ..=1 => open.reads.len() == 1 && under_way == 0,
             crowd @ 2..=FEW => {
-                let is_enough = open.reads.len() >= crowd.min(ENOUGH_OF_FEW) || waited(PATIENCE);
-                is_enough && under_way < link.most_under_way()
+                under_way < link.most_under_way()
+                    && (open.reads.len() >= crowd.min(ENOUGH_OF_FEW) || waited(PATIENCE))
             }
             _ if under_way == 0 => open.reads.len() >= ENOUGH,
             _ => under_way < link.most_full_under_way() && waited(PATIENCE),
@@ -937,12 +937,10 @@ impl Ticket {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::atomic::AtomicUsize, task::Wake};
-
     use bytes::Bytes;
     use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
 
-    use super::*;
+    use super::{super::woken::Woken, *};
 
     const LINK: u64 = 7;
     const LONG: Duration = Duration::from_secs(1);
@@ -1454,6 +1452,10 @@ mod tests {
             0,
             "it would be here again at once"
         );
+        let company = reads.company();
+        let _beside = join(&reads, "beside", LONG);
+        drop(company);
+        assert_eq!(woken.0.load(Relaxed), 1, "there is more");
     }
 
     #[tokio::test]
@@ -1511,6 +1513,7 @@ mod tests {
             assert_eq!(woken.0.load(Relaxed), 2, "the other may not come to it");
             write(reads.turn(LINK, Moment::Idle));
             answer(reads.next(LINK).expect("a batch"), "value");
+            assert!(matches!(reads.turn(LINK, Moment::Reply), Turn::Nothing));
             let _at_work = join(&reads, "d", LONG);
             assert_eq!(woken.0.load(Relaxed), 2, "it looks before it sleeps");
             write(due(&reads));
@@ -1518,13 +1521,32 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_driver_that_has_written_has_another_turn_before_it_is_called() {
+        let (reads, mut server) = desk();
+        let woken = Arc::new(Woken::default());
+        reads.attend(LINK, &Waker::from(woken.clone()));
+        crowd(&reads, &mut server, 3).await;
+        let _first = join(&reads, "a", LONG);
+        let Turn::Write(mut held) = due(&reads) else {
+            panic!("there is something to write");
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(held.write(&mut context).is_ready());
+        held.leave();
+        woken.0.store(0, Relaxed);
+        let _second = join(&reads, "b", LONG);
+        assert_eq!(woken.0.load(Relaxed), 0);
+        assert!(matches!(reads.turn(LINK, Moment::Idle), Turn::Later));
+    }
+
     /// So many callers are near a server, and wait for the replies to some of them.
-    async fn several(reads: &Reads, server: &mut DuplexStream) -> Vec<Ticket> {
+    async fn several(reads: &Reads, server: &mut DuplexStream) -> Ticket {
         crowd(reads, server, SEVERAL + ENOUGH_OF_FEW).await;
         for _ in 0..2 {
             assert_eq!(completed(reads, server).await, ENOUGH_OF_FEW);
         }
-        vec![join(reads, "left over", LONG)]
+        join(reads, "left over", LONG)
     }
 
     #[tokio::test(start_paused = true)]
@@ -1532,7 +1554,7 @@ mod tests {
         let (reads, mut server) = desk();
         let woken = Arc::new(Woken::default());
         reads.attend(LINK, &Waker::from(woken.clone()));
-        let _tickets = several(&reads, &mut server).await;
+        let _left = several(&reads, &mut server).await;
         assert!(matches!(reads.turn(LINK, Moment::Busy), Turn::Nothing));
         let _beside = join(&reads, "beside", LONG);
         assert_eq!(woken.0.load(Relaxed), 0, "a reply will come");
@@ -1546,7 +1568,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_left_of_several_does_not_wait_for_long() {
         let (reads, mut server) = desk();
-        let _tickets = several(&reads, &mut server).await;
+        let _left = several(&reads, &mut server).await;
         tokio::time::advance(PATIENCE).await;
         let (_last, held) = reads
             .join(&key("last"), &[], &lasting(LONG))
@@ -1571,15 +1593,6 @@ mod tests {
             assert!(matches!(reads.turn(LINK, Moment::Busy), Turn::Later));
             write(reads.turn(LINK, Moment::Busy));
             assert!(written(&mut server).await.contains("left over"));
-        }
-    }
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Relaxed);
         }
     }
 
