@@ -26,7 +26,7 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::reads::Reply;
+use super::batch::Reply;
 
 /// How many are taken out of the queue at a time.
 const SOME: usize = 2;

@@ -14,8 +14,9 @@ use tokio::{
 };
 
 use super::{
+    batch::{Reply, given_up},
     lane::{Shared, late},
-    reads::{Reply, Ticket, given_up},
+    ticket::Ticket,
 };
 use crate::boxed::Boxed;
 

@@ -23,9 +23,11 @@ use tokio_util::io::poll_read_buf;
 use super::{
     super::Found,
     answers::{Answer, Answers},
+    batch::{Batch, Read, Reply, fail},
+    desk::PATIENCE,
     lane::{Failure, Lost, Shared, broken, gone, late, refuses_many},
     later::wake_later,
-    reads::{self, Batch, Moment, PATIENCE, Read, Reply, Turn},
+    reads::{Moment, Turn},
     reply::{self, OutOfStep},
     resp::{self, Part, Received},
 };
@@ -200,7 +202,7 @@ impl Driver {
                     if again {
                         reads.part(self.number);
                     }
-                    reads::fail(batch.reads.drain(..), &Failure { error, again });
+                    fail(batch.reads.drain(..), &Failure { error, again });
                 }
             }
             if let Some(batch) = self.batch.take_if(|batch| batch.reads.is_empty()) {
@@ -256,7 +258,7 @@ impl Driver {
     fn fail(&mut self, failure: &Failure) {
         let batch = self.batch.take();
         if let Some(batch) = batch.or_else(|| self.shared.reads.next(self.number)) {
-            reads::fail(batch.reads, failure);
+            fail(batch.reads, failure);
         }
     }
 }

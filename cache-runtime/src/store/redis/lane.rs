@@ -33,12 +33,14 @@ use super::{
         Found,
         watch::{Change, Watchers},
     },
+    batch::Reply,
     call::{Call, Waiting},
     clock::Clock,
     keeper::{Event, Keeper},
-    reads::{Company, Reads, Reply, Ticket},
+    reads::{Company, Reads},
     reply::{FromReply, Timed},
     script::Script,
+    ticket::Ticket,
 };
 use crate::{
     boxed::Boxed,

@@ -19,7 +19,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{super::Found, call::Waiting, lane::Lane, reads::Reply};
+use super::{super::Found, batch::Reply, call::Waiting, lane::Lane};
 use crate::{boxed::Boxed, error::StoreError, key::Key};
 
 /// Reads a key and its tags. Safe to drop at any time.

@@ -1,13 +1,16 @@
 //! Redis: a few lanes for entries, a pool for everything else.
 
 mod answers;
+mod batch;
 mod call;
 mod clock;
+mod desk;
 mod driver;
 mod exchange;
 mod keeper;
 mod lane;
 mod later;
+mod link;
 mod look_up;
 mod pen;
 mod pool;
@@ -16,6 +19,7 @@ mod reply;
 mod resp;
 mod script;
 mod socket;
+mod ticket;
 mod tracking;
 #[cfg(test)]
 mod woken;

@@ -11,8 +11,8 @@ use tokio::io::AsyncWrite;
 use tokio_util::io::poll_write_buf;
 
 use super::{
+    batch::Batch,
     lane::{Failure, broken},
-    reads::Batch,
     resp,
 };
 
