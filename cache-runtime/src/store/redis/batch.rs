@@ -80,6 +80,11 @@ impl Batch {
         self.deadline.is_some()
     }
 
+    /// Whether one of its reads has got its reply.
+    pub(super) fn is_begun(&self) -> bool {
+        self.reads.iter().map(|read| read.keys).sum::<usize>() < self.keys
+    }
+
     pub(super) fn add(
         &mut self,
         key: &Key,

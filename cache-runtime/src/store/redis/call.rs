@@ -110,7 +110,7 @@ impl Drop for Waiting<'_> {
         let deadline = given_up(self.time);
         if !is_overdue(self.time.start, Some(deadline)) {
             self.shared.reads.leave_early(deadline);
-        } else if self.ticket.counts() {
+        } else if self.shared.reads.is_silent_since(self.ticket.answered) && self.ticket.counts() {
             self.shared.unanswered();
         }
     }

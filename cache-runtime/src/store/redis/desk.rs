@@ -18,10 +18,10 @@ pub(super) const MOST_KEYS: usize = 1_024;
 /// About how many bytes one `MGET` asks for, going by what came before: small values should not
 /// wait for many large ones. Beside readers of 100 KB values, small reads took longer without a
 /// limit, and both kinds were slower with an eighth of this.
-const MOST_BYTES: usize = 512 << 10;
+pub(super) const MOST_BYTES: usize = 512 << 10;
 
-/// With nothing under way, a batch of so many reads, or of half of all callers if that is more, is written
-/// by whoever completes it: the server works on it while others still join the next. With the callers on
+/// With nothing under way, a batch of so many reads, or of half of the [crowd](Link::crowd) if that is more,
+/// or one that is full, is written by whoever completes it: the server works on it while others still join the next. With the callers on
 /// one processor and the server on another, 64 callers made 1.82 of the calls of a raw `GET` with decoding
 /// instead of 1.51. 16 and 32 were the same. 256 callers made 1.05 of the calls where half of them are
 /// waited for; with three or five of eight it was less.
@@ -48,9 +48,9 @@ pub(super) const SEVERAL: usize = 2 * ENOUGH_OF_FEW + 1;
 /// keeps its worker busy, and no reply will wake the driver.
 pub(super) const OVERDUE: Duration = Duration::from_millis(1);
 
-/// How long the reads of [several](SEVERAL) callers or of many wait for a reply; then who joins them writes
-/// them all the same, unless [enough](super::link::MOST_UNDER_WAY) are under way, and if nobody does, the
-/// reply decides. With more, up to 1 ms, 64 and 256 callers beside the server were the same.
+/// How long reads wait for a reply, or for a batch to be complete, with others under way; then who joins
+/// them writes them all the same, unless [enough](Link::most_full_under_way) are under way, and if nobody
+/// does, the reply decides. With more, up to 1 ms, 64 and 256 callers beside the server were the same.
 pub(super) const PATIENCE: Duration = Duration::from_micros(200);
 
 /// All of [`Reads`](super::reads::Reads), which has it behind a lock.
@@ -91,24 +91,29 @@ impl Desk {
         (MOST_BYTES / self.typical_bytes.max(1)).clamp(1, MOST_KEYS)
     }
 
-    /// Whether the open batch is to be written by who has just joined it, if nobody writes.
+    /// Whether who has just joined the open batch is to write, if nobody does: those that are full, or else
+    /// the open one.
     pub(super) fn is_ripe(&self, now: Instant) -> bool {
-        let Some(link) = self.link.as_ref().filter(|_| self.full.is_empty()) else {
+        let Some(link) = &self.link else {
             return false;
         };
         let (open, under_way) = (&self.open, self.sent.len());
+        if !self.full.is_empty() {
+            return under_way < link.most_full_under_way();
+        }
+        let is_full = open.keys >= self.most_keys();
+        let has = |reads| is_full || open.reads.len() >= reads;
         let waits = || Some(now.saturating_duration_since(open.since?));
         let waited = |time| waits().is_some_and(|waits| waits >= time);
         let is_enough = match link.crowd {
             ..=1 => open.reads.len() == 1 && under_way == 0,
             crowd @ 2..=FEW => {
                 under_way < link.most_under_way()
-                    && (open.reads.len() >= crowd.min(ENOUGH_OF_FEW) || waited(PATIENCE))
+                    && (has(crowd.min(ENOUGH_OF_FEW)) || waited(PATIENCE))
             }
-            crowd if under_way == 0 => open.reads.len() >= ENOUGH.max(crowd / 2),
+            crowd if under_way == 0 => has(ENOUGH.max(crowd / 2)),
             crowd => {
-                let is_large = open.reads.len() >= ENOUGH_BESIDE.max(crowd / 2);
-                is_large && under_way < link.most_under_way()
+                has(ENOUGH_BESIDE.max(crowd / 2)) && under_way < link.most_under_way()
                     || waited(PATIENCE) && under_way < link.most_full_under_way()
             }
         };

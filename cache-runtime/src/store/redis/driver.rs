@@ -44,6 +44,9 @@ const AT_ONCE: usize = 8 << 10;
 /// A buffer with less room than this is followed by another.
 const LEAST_ROOM: usize = 4 << 10;
 
+/// No more room is made at a time for a value that has not come: how long it is, the server says.
+const MOST_ROOM: usize = 4 << 20;
+
 /// Drives a connection.
 pub(super) struct Driver {
     shared: Arc<Shared>,
@@ -179,6 +182,7 @@ impl Driver {
                 Received::Part(part) => part,
                 Received::Wanting(bytes) => {
                     let room = self.incoming.capacity() - self.incoming.len();
+                    let bytes = bytes.min(MOST_ROOM);
                     if room < bytes.max(LEAST_ROOM) {
                         self.incoming.reserve(bytes.max(BUFFER));
                     }
@@ -326,5 +330,203 @@ impl Drop for Driver {
         self.shared.reads_ended(self.number);
         self.fail(&failure);
         self.answers.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io, iter,
+        task::{Wake, Waker},
+        time::Duration,
+    };
+
+    use parking_lot::Mutex;
+    use redis::Client;
+    use tokio::{
+        io::{AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex},
+        runtime::Handle,
+    };
+
+    use super::{
+        super::{
+            desk::{ENOUGH_OF_FEW, SEVERAL},
+            pen::Pen,
+            ticket::Ticket,
+        },
+        *,
+    };
+    use crate::{key::Key, resilience::Breaker, store::redis::BreakerPolicy};
+
+    const NUMBER: u64 = 1;
+
+    /// What happens, in its order.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<&'static str>>>);
+
+    impl Log {
+        fn take(&self) -> Vec<&'static str> {
+            std::mem::take(&mut self.0.lock())
+        }
+    }
+
+    /// To a caller.
+    impl Wake for Log {
+        fn wake(self: Arc<Self>) {
+            self.0.lock().push("handed out");
+        }
+    }
+
+    /// To the server.
+    impl AsyncWrite for Log {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.0.lock().push("written");
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn shared() -> Arc<Shared> {
+        let client = Client::open("redis://127.0.0.1").expect("a URL");
+        let breaker = Breaker::new(BreakerPolicy::default());
+        Arc::new(Shared::new(client, [breaker].into(), 0, Arc::default()))
+    }
+
+    /// A connection and its driver; and the server.
+    fn connect(shared: &Arc<Shared>, log: &Log) -> (Driver, DuplexStream) {
+        let pen = Pen::new(Box::new(log.clone()));
+        shared.reads.attach(NUMBER, Handle::current().id(), pen);
+        let (server, replies) = duplex(1 << 16);
+        let (lost, answers) = (Lost::default(), Arc::default());
+        let driver = Driver::new(shared.clone(), NUMBER, lost, Box::new(replies), answers);
+        (driver, server)
+    }
+
+    fn drive(driver: &mut Driver) -> Result<(), Failure> {
+        driver.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// So many callers join, one after the other, and wait.
+    fn join(shared: &Shared, log: &Log, callers: usize) -> Vec<Ticket> {
+        let waker = Waker::from(Arc::new(log.clone()));
+        let context = &mut Context::from_waker(&waker);
+        let join = || {
+            let (now, key) = (Instant::now(), Key::raw("driver", "key"));
+            let time = now..now + Duration::from_secs(1);
+            let joined = shared.reads.join(&key, &[], &time);
+            let (mut ticket, held) = joined.expect("a connection");
+            if let Some(mut held) = held {
+                assert!(held.write(context).is_ready());
+            }
+            assert!(Pin::new(&mut ticket).poll(context).is_pending());
+            ticket
+        };
+        iter::repeat_with(join).take(callers).collect()
+    }
+
+    /// The reply to so many keys: there is nothing.
+    fn row(keys: usize) -> Vec<u8> {
+        [format!("*{keys}\r\n"), "$-1\r\n".repeat(keys)]
+            .concat()
+            .into_bytes()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_for_a_reply_is_written_before_that_is_handed_out() {
+        let (shared, log) = (shared(), Log::default());
+        let (mut driver, mut server) = connect(&shared, &log);
+        let mut drive = || {
+            assert!(drive(&mut driver).is_ok());
+            log.take()
+        };
+        let _alone = join(&shared, &log, 1);
+        let _beside = join(&shared, &log, SEVERAL);
+        assert_eq!(drive(), ["written"], "by the first");
+        assert_eq!(drive(), ["written"], "of the others");
+        let replies = [b"$-1\r\n".to_vec(), row(SEVERAL)].concat();
+        server.write_all(&replies).await.expect("room");
+        assert_eq!(drive(), ["handed out"; 1 + SEVERAL]);
+
+        let _several = join(&shared, &log, SEVERAL);
+        assert_eq!(log.take(), ["written"; 2], "by who completes a batch");
+        server.write_all(&row(ENOUGH_OF_FEW)).await.expect("room");
+        let seen = drive();
+        assert_eq!(seen.first(), Some(&"written"), "who was left over");
+        assert_eq!(seen.get(1..), Some(&["handed out"; ENOUGH_OF_FEW][..]));
+    }
+
+    /// The reply that has come.
+    fn reply(ticket: &mut Ticket) -> Option<Reply> {
+        match Pin::new(ticket).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(reply) => Some(reply),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Of four that share a command, some have got what came for them before the rest was no reply.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_out_of_step_ends_a_connection_wherever_it_comes() {
+        const ONE: &str = "$1\r\nx\r\n";
+        for (rest, served) in [
+            (format!("*4\r\n{ONE}-ERR no\r\n"), 1),
+            (format!("*4\r\n{ONE}{ONE}*1\r\n{ONE}"), 2),
+            (format!("*4\r\n{ONE}{ONE}{ONE}:1\r\n"), 3),
+            (format!("*4\r\n{}{ONE}", ONE.repeat(4)), 4),
+            (format!("*3\r\n{}", ONE.repeat(3)), 0),
+            (format!("*5\r\n{}", ONE.repeat(5)), 0),
+            (ONE.repeat(4), 0),
+        ] {
+            let (shared, log) = (shared(), Log::default());
+            let (mut driver, mut server) = connect(&shared, &log);
+            let _alone = join(&shared, &log, 1);
+            let mut tickets = join(&shared, &log, 4);
+            (0..2).for_each(|_| assert!(drive(&mut driver).is_ok()));
+            let replies = format!("$-1\r\n{rest}");
+            server.write_all(replies.as_bytes()).await.expect("room");
+            assert!(drive(&mut driver).is_err(), "{rest:?}");
+            drop(driver);
+            for (number, ticket) in tickets.iter_mut().enumerate() {
+                let reply = reply(ticket).expect("an end");
+                assert_eq!(reply.is_ok(), number < served, "{number} of {rest:?}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_refuses_many_is_there() {
+        let (shared, log) = (shared(), Log::default());
+        let (mut driver, mut server) = connect(&shared, &log);
+        let mut answers = Box::pin(shared.answers_reads(Instant::now() + Duration::from_secs(1)));
+        let _alone = join(&shared, &log, 1);
+        let context = &mut Context::from_waker(Waker::noop());
+        assert!(answers.as_mut().poll(context).is_pending());
+        let _beside = join(&shared, &log, 1);
+        (0..2).for_each(|_| assert!(drive(&mut driver).is_ok()));
+        let refusal = b"$-1\r\n-NOPERM this user has no permissions to run the 'mget' command\r\n";
+        server.write_all(refusal).await.expect("room");
+        assert!(drive(&mut driver).is_ok());
+        assert_eq!(answers.as_mut().poll(context), Poll::Ready(true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_room_is_made_for_what_a_server_only_announces() {
+        let (shared, log) = (shared(), Log::default());
+        let (mut driver, mut server) = connect(&shared, &log);
+        let _alone = join(&shared, &log, 1);
+        server.write_all(b"$1000000000\r\n").await.expect("room");
+        assert!(drive(&mut driver).is_ok());
+        let room = driver.incoming.capacity();
+        assert!((MOST_ROOM..2 * MOST_ROOM).contains(&room), "{room}");
     }
 }

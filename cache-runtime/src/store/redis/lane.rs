@@ -162,22 +162,8 @@ impl Lane {
         number: usize,
         clock: Arc<Clock>,
     ) -> Self {
-        let (slot, _) = watch::channel(Slot {
-            state: State::Vacant,
-            tenure: 0,
-            keeper: None,
-        });
         Self {
-            shared: Arc::new(Shared {
-                client,
-                slot,
-                breakers,
-                number,
-                clock,
-                watchers: Arc::default(),
-                reads: Reads::default(),
-                answered: AtomicU64::new(0),
-            }),
+            shared: Arc::new(Shared::new(client, breakers, number, clock)),
         }
     }
 
@@ -442,6 +428,29 @@ fn closed() -> StoreError {
 }
 
 impl Shared {
+    pub(super) fn new(
+        client: Client,
+        breakers: Arc<[Breaker]>,
+        number: usize,
+        clock: Arc<Clock>,
+    ) -> Self {
+        let (slot, _) = watch::channel(Slot {
+            state: State::Vacant,
+            tenure: 0,
+            keeper: None,
+        });
+        Self {
+            client,
+            slot,
+            breakers,
+            number,
+            clock,
+            watchers: Arc::default(),
+            reads: Reads::default(),
+            answered: AtomicU64::new(0),
+        }
+    }
+
     pub(super) fn breaker(&self) -> &Breaker {
         #[expect(
             clippy::indexing_slicing,
@@ -477,7 +486,10 @@ impl Shared {
         };
         match timeout_at(deadline, ticket).await {
             Ok(Ok(_)) => true,
-            Ok(Err(failure)) => !failure.again && failure.error.kind() != StoreErrorKind::Timeout,
+            Ok(Err(failure)) => match failure.again {
+                true => refuses_many(&failure.error),
+                false => failure.error.kind() != StoreErrorKind::Timeout,
+            },
             Err(_) => false,
         }
     }

@@ -1,6 +1,6 @@
 //! [`Link`]: the connection that the reads of a lane go over, and what is known of its callers and its way.
 
-use std::{mem, task::Waker, time::Duration};
+use std::{task::Waker, time::Duration};
 
 use tokio::{runtime, time::Instant};
 
@@ -10,8 +10,8 @@ use super::{lane::Failure, pen::Pen};
 /// would take turns at waiting for each other; and to wake a processor may take longer than the work.
 pub(super) const FEW: usize = 32;
 
-/// More callers than this are not told apart: when they are gone, those that are left are soon few.
-pub(super) const MANY: usize = 16 * FEW;
+/// The largest [crowd](Link::crowd): when more are gone, those that are left are soon few.
+pub(super) const MOST_CROWD: usize = 16 * FEW;
 
 /// The most batches under way at a time to a server that is [near](NEAR): reads that come then wait for
 /// one of the replies, so the busier the server, the more of them leave together; and those that wait in
@@ -50,7 +50,7 @@ pub(super) struct Link {
     /// When the driver will look for reads whose time is over.
     pub(super) alarm: Option<Instant>,
     pub(super) left: Option<Left>,
-    /// About how many callers there are, up to [`MANY`]: as many as have waited at a time lately.
+    /// About how many callers there are, up to [`MOST_CROWD`]: as many as have waited at a time lately.
     pub(super) crowd: usize,
     /// How long a reply has taken at least of late. What the server worked on before for this lane does not
     /// count, since to wait for that here is no worse: other replies than to a batch
@@ -90,9 +90,8 @@ impl Link {
     }
 
     /// The driver, if it is to be woken.
-    pub(super) fn rouse(&mut self) -> Option<Waker> {
-        let idle = mem::take(&mut self.idle);
-        self.driver.clone().filter(|_| idle)
+    pub(super) fn idle_driver(&self) -> Option<Waker> {
+        self.driver.clone().filter(|_| self.idle)
     }
 
     /// So many callers wait when a reply comes.
@@ -101,7 +100,7 @@ impl Link {
             0 | 1 => self.crowd.div_ceil(2),
             _ => self.crowd.div_ceil(8),
         };
-        self.crowd = (self.crowd - gone).max(waiting).min(MANY);
+        self.crowd = (self.crowd - gone).max(waiting).min(MOST_CROWD);
     }
 
     /// The reply to a batch took so long.

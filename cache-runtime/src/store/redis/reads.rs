@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Whoever has the [`Pen`] writes: a caller with nobody beside it, one that completes a batch or finds
-//! one that has waited too long, otherwise the driver. When that is, the [`Desk`] knows. No I/O here.
+//! one that has waited too long, otherwise the driver. When that is, the [`Desk`] knows.
 
 use std::{
     ops::Range,
@@ -99,6 +99,11 @@ impl Reads {
         self.desk.lock().link(number).is_some()
     }
 
+    /// Whether no batch has been answered since so many were.
+    pub(super) fn is_silent_since(&self, answered: u64) -> bool {
+        self.desk.lock().answered == answered
+    }
+
     /// Whether anybody waits for a reply over this connection.
     pub(super) fn is_awaited(&self, number: u64) -> bool {
         let mut desk = self.desk.lock();
@@ -157,6 +162,7 @@ impl Reads {
         let ticket = Ticket {
             reply: ticket,
             timed_by: Some(link.runtime).filter(|_| !link.is_before_alarm(Some(deadline))),
+            answered: desk.answered,
             once,
         };
         if desk.companies > 0 {
@@ -172,8 +178,10 @@ impl Reads {
             && let Some(mut pen) = link.pen.take_if(|pen| pen.is_idle())
         {
             let number = link.number;
-            let batch = desk.next();
-            batch.leave(&mut pen, &mut desk.sent, time.start);
+            match desk.full.is_empty() {
+                true => desk.next().leave(&mut pen, &mut desk.sent, time.start),
+                false => desk.let_full_leave(&mut pen),
+            }
             return Some((ticket, Some(Held::new(self, number, pen))));
         }
         let idle = desk.link.as_ref().filter(|link| may && link.idle);
@@ -199,7 +207,7 @@ impl Reads {
         let driver = link.driver.clone();
         let driver = driver.filter(|_| link.is_before_alarm(Some(deadline)));
         drop(desk);
-        driver.into_iter().for_each(Waker::wake);
+        driver.iter().for_each(wake_later);
     }
 
     /// Whoever joins from now on leaves with all others who do, when this is dropped. In between
@@ -226,9 +234,9 @@ impl Reads {
         let number = link.number;
         let Some(mut pen) = link.pen.take_if(|pen| pen.is_idle()) else {
             // Who has the pen has the driver go on.
-            let driver = link.rouse();
+            let driver = link.idle_driver();
             drop(desk);
-            driver.into_iter().for_each(Waker::wake);
+            driver.iter().for_each(wake_later);
             return;
         };
         desk.let_full_leave(&mut pen);
@@ -252,7 +260,6 @@ impl Reads {
             return Turn::Nothing;
         };
         let (most, alone) = (link.most_under_way(), link.crowd <= 1);
-        let may = desk.sent.len() < most && desk.companies == 0;
         let waits = desk.waits_for_reply();
         let now = match moment {
             Moment::Reply => desk.leaves_with_reply(),
@@ -261,7 +268,8 @@ impl Reads {
             Moment::Idle => desk.open.turns >= 1,
         };
         desk.let_full_leave(&mut pen);
-        let may = may && desk.full.is_empty() && desk.open.keys > 0;
+        let may = desk.sent.len() < most && desk.full.is_empty();
+        let may = may && desk.companies == 0 && desk.open.keys > 0;
         if may && now {
             let batch = desk.next();
             batch.leave(&mut pen, &mut desk.sent, Instant::now());
@@ -377,11 +385,12 @@ impl Reads {
             if batch.deadline.is_none_or(|first| first > now) {
                 continue;
             }
+            let is_alone = batch.answered == answered && !batch.is_begun();
             for read in &mut batch.reads {
                 if read.deadline.is_some_and(|deadline| deadline <= now)
                     && let Some(reply) = read.reply.take()
                 {
-                    late.push((reply, read.once.take(), batch.answered == answered));
+                    late.push((reply, read.once.take(), is_alone));
                 }
             }
             let waiting = batch.reads.iter().filter(|read| read.reply.is_some());
@@ -424,11 +433,11 @@ impl Reads {
                 link.idle = rest;
                 None
             }
-            None if left => link.rouse(),
+            None if left => link.idle_driver(),
             None => None,
         };
         drop(desk);
-        wake.into_iter().for_each(Waker::wake);
+        wake.iter().for_each(wake_later);
     }
 }
 

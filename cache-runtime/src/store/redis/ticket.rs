@@ -19,6 +19,8 @@ pub(super) struct Ticket {
     pub(super) reply: oneshot::Receiver<Reply>,
     /// Where the driver runs, if that keeps the time.
     pub(super) timed_by: Option<runtime::Id>,
+    /// How many batches had been answered when it joined.
+    pub(super) answered: u64,
     pub(super) once: Option<Once>,
 }
 

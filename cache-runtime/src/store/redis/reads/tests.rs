@@ -13,8 +13,12 @@ use super::{
         super::Found,
         answers::Answer,
         batch::Reply,
-        desk::{ENOUGH, ENOUGH_BESIDE, ENOUGH_OF_FEW, MOST_KEYS, OVERDUE, PATIENCE, SEVERAL},
-        link::{FEW, MANY, MOST_UNDER_WAY, MOST_UNDER_WAY_AFAR, MOST_UNDER_WAY_OF_MANY, NEAR},
+        desk::{
+            ENOUGH, ENOUGH_BESIDE, ENOUGH_OF_FEW, MOST_BYTES, MOST_KEYS, OVERDUE, PATIENCE, SEVERAL,
+        },
+        link::{
+            FEW, MOST_CROWD, MOST_UNDER_WAY, MOST_UNDER_WAY_AFAR, MOST_UNDER_WAY_OF_MANY, NEAR,
+        },
         woken::Woken,
     },
     *,
@@ -258,7 +262,7 @@ async fn a_company_leaves_when_it_is_complete_also_beside_another() {
 
 /// One after the other joins until one of them writes; with how many others.
 async fn completed(reads: &Reads, server: &mut DuplexStream) -> usize {
-    for number in 1..=MANY {
+    for number in 1..=MOST_CROWD {
         let joined = reads.join(&key(&number.to_string()), &[], &lasting(LONG));
         let (_, held) = joined.expect("a connection");
         if let Some(held) = held {
@@ -282,11 +286,119 @@ async fn with_nothing_under_way_who_completes_a_batch_of_many_writes_it() {
         // The first was answered alone.
         crowd(&reads, &mut server, callers + 1).await;
         assert_eq!(completed(&reads, &mut server).await, enough);
-        let joined = reads.join(&key("beside"), &[], &lasting(LONG));
-        assert!(
-            joined.expect("a connection").1.is_none(),
-            "more may still join"
-        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_completes_a_full_batch_writes_it_however_many_callers_there_are() {
+    let (reads, mut server) = desk();
+    crowd(&reads, &mut server, 8 * ENOUGH).await;
+    let large = Batch {
+        keys: 1,
+        ..Batch::default()
+    };
+    reads.recycle(large, MOST_BYTES / ENOUGH);
+    assert_eq!(completed(&reads, &mut server).await, ENOUGH);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finds_full_batches_writes_them_as_soon_as_they_may_leave() {
+    let (reads, mut server) = desk();
+    crowd(&reads, &mut server, 2 * FEW).await;
+    let come = || {
+        let joined = reads.join(&key("a"), &[], &lasting(LONG));
+        joined.expect("a connection").1
+    };
+    completed(&reads, &mut server).await;
+    for _ in 1..MOST_UNDER_WAY {
+        assert!(come().is_none());
+        tokio::time::advance(PATIENCE).await;
+        write(Turn::Write(come().expect("the pen")));
+    }
+    let _ = written(&mut server).await;
+    assert!((0..=MOST_KEYS).all(|_| come().is_none()), "enough are");
+    answer(reads.next(LINK).expect("a batch"), "value");
+    write(Turn::Write(come().expect("the pen")));
+    let head = format!("*{}\r\n$4\r\nMGET\r\n", 1 + MOST_KEYS);
+    assert!(written(&mut server).await.starts_with(&head));
+    assert_eq!(reads.desk.lock().open.keys, 2, "those who did not fit in");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_batch_that_leaves_is_one_of_those_under_way() {
+    let (reads, mut server) = desk();
+    crowd(&reads, &mut server, 2 * FEW).await;
+    completed(&reads, &mut server).await;
+    let _beside = join(&reads, "a", LONG);
+    reads.part(LINK);
+    let _open = join(&reads, "b", LONG);
+    write(due(&reads));
+    let desk = reads.desk.lock();
+    assert_eq!(
+        (desk.sent.len(), desk.open.keys),
+        (MOST_UNDER_WAY_OF_MANY, 1)
+    );
+}
+
+/// Where a worker has one task after the other, whoever wakes the driver there keeps it from the others as
+/// long as it goes on itself.
+#[test]
+fn who_goes_on_keeps_the_driver_from_nobody() {
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    let woken = async |act: fn(&Reads)| {
+        let reads = Reads::default();
+        let _server = attach(&reads, LINK, 16);
+        let woken = Arc::new(Woken::default());
+        reads.attend(LINK, &Waker::from(woken.clone()));
+        assert!(matches!(due(&reads), Turn::Nothing), "it sleeps");
+        act(&reads);
+        let at_once = woken.0.load(Relaxed);
+        tokio::task::yield_now().await;
+        (at_once, woken.0.load(Relaxed))
+    };
+    let acts: [fn(&Reads); 3] = [
+        |reads| {
+            drop(join(reads, "given up", LONG));
+            reads.leave_early(Instant::now() + LONG);
+        },
+        |reads| {
+            let long = key("longer than the connection takes at once");
+            let joined = reads.join(&long, &[], &lasting(LONG));
+            let mut held = joined.expect("a connection").1.expect("the pen");
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(held.write(&mut context).is_pending());
+        },
+        |reads| {
+            let _writes = reads.join(&key("alone"), &[], &lasting(LONG));
+            let company = reads.company();
+            let _beside = join(reads, "beside", LONG);
+            drop(company);
+        },
+    ];
+    for act in acts {
+        let seen = runtime.spawn(async move { woken(act).await });
+        let seen = runtime.block_on(seen).expect("no panic");
+        assert_eq!(seen, (0, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_late_while_its_own_batch_is_answered_is_one_of_too_many() {
+    for (answered, counted) in [(0, 3), (1, 0)] {
+        let (reads, _server) = desk();
+        let _alone = join(&reads, "alone", LONG);
+        let _tickets = ["a", "b", "c"].map(|text| join(&reads, text, LONG));
+        write(due(&reads));
+        let _first = reads.next(LINK);
+        let mut batch = reads.next(LINK).expect("a batch");
+        batch.reads.drain(..answered);
+        tokio::time::advance(LONG).await;
+        let late = reads.expire(LINK, Some(&mut batch), Instant::now(), &failure());
+        assert_eq!(late, counted);
     }
 }
 
@@ -300,7 +412,7 @@ async fn of_many_who_completes_a_large_batch_writes_it_also_beside_another() {
         crowd(&reads, &mut server, callers + 1).await;
         completed(&reads, &mut server).await;
         assert_eq!(completed(&reads, &mut server).await, enough);
-        for number in 0..=MANY {
+        for number in 0..=MOST_CROWD {
             let joined = reads.join(&key(&number.to_string()), &[], &lasting(LONG));
             assert!(joined.expect("a connection").1.is_none(), "two are");
         }
@@ -494,7 +606,7 @@ async fn one_that_reads_many_keys_is_no_crowd() {
 #[tokio::test]
 async fn a_lone_caller_is_soon_alone_after_many() {
     let (reads, mut server) = desk();
-    crowd(&reads, &mut server, 10 * MANY).await;
+    crowd(&reads, &mut server, 10 * MOST_CROWD).await;
     for _ in 0..10 {
         crowd(&reads, &mut server, 1).await;
     }
@@ -504,7 +616,7 @@ async fn a_lone_caller_is_soon_alone_after_many() {
 #[tokio::test(start_paused = true)]
 async fn few_are_taken_for_few_soon_after_many() {
     let (reads, mut server) = desk();
-    crowd(&reads, &mut server, 10 * MANY).await;
+    crowd(&reads, &mut server, 10 * MOST_CROWD).await;
     for _ in 0..24 {
         crowd(&reads, &mut server, ENOUGH_OF_FEW).await;
     }
@@ -722,7 +834,7 @@ async fn only_so_many_batches_are_under_way() {
 #[tokio::test]
 async fn a_full_batch_waits_for_no_company() {
     let (reads, mut server) = desk();
-    crowd(&reads, &mut server, MANY).await;
+    crowd(&reads, &mut server, MOST_CROWD).await;
     let lots = (MOST_UNDER_WAY_OF_MANY + 1) * MOST_KEYS;
     let texts = (0..lots).map(|number| number.to_string());
     let _tickets: Vec<_> = texts.map(|text| join(&reads, &text, LONG)).collect();
