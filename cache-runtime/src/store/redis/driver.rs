@@ -350,6 +350,7 @@ mod tests {
 
     use super::{
         super::{
+            call::Waiting,
             desk::{ENOUGH_OF_FEW, SEVERAL},
             pen::Pen,
             ticket::Ticket,
@@ -528,5 +529,26 @@ mod tests {
         assert!(drive(&mut driver).is_ok());
         let room = driver.incoming.capacity();
         assert!((MOST_ROOM..2 * MOST_ROOM).contains(&room), "{room}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_gives_up_late_says_nothing_of_the_link_if_others_were_answered() {
+        for answered in [false, true] {
+            let (shared, log) = (shared(), Log::default());
+            let (mut driver, mut server) = connect(&shared, &log);
+            let _alone = join(&shared, &log, 1);
+            let (here, now) = (Handle::current().id(), Instant::now());
+            let time = now..now + Duration::from_secs(1);
+            let tickets = join(&shared, &log, 8).into_iter();
+            let waiting = tickets.map(|ticket| Waiting::new(&shared, ticket, here, &time));
+            let waiting: Vec<_> = waiting.collect();
+            if answered {
+                server.write_all(b"$-1\r\n").await.expect("room");
+                assert!(drive(&mut driver).is_ok());
+            }
+            tokio::time::advance(Duration::from_millis(100)).await;
+            drop(waiting);
+            assert_eq!(shared.breaker().admit().is_ok(), answered);
+        }
     }
 }
