@@ -21,10 +21,10 @@ pub(super) const MOST_KEYS: usize = 1_024;
 pub(super) const MOST_BYTES: usize = 512 << 10;
 
 /// With nothing under way, a batch of so many reads, or of half of the [crowd](Link::crowd) if that is more,
-/// or one that is full, is written by whoever completes it: the server works on it while others still join the next. With the callers on
-/// one processor and the server on another, 64 callers made 1.82 of the calls of a raw `GET` with decoding
-/// instead of 1.51. 16 and 32 were the same. 256 callers made 1.05 of the calls where half of them are
-/// waited for; with three or five of eight it was less.
+/// or one that is full, is written by whoever completes it: the server works on it while others still join
+/// the next. With the callers on one processor and the server on another, 64 callers made 1.82 of the calls
+/// of a raw `GET` with decoding instead of 1.51. 16 and 32 were the same. 256 callers made 1.05 of the calls
+/// where half of them are waited for; with three or five of eight it was less.
 pub(super) const ENOUGH: usize = 24;
 
 /// The same beside another batch. 256 callers made 1.05 of the calls again, since they no longer leave all
