@@ -31,11 +31,12 @@ pub const FUNCTIONS: [Subject; 6] = [
 ];
 
 /// Those whose functions have a value type each.
-pub const TYPES: [Subject; 4] = [
+pub const TYPES: [Subject; 5] = [
     subject!("not annotated", "bare"),
     subject!("MessagePack (the default)", "annotated"),
     subject!("`codec = Json`", "annotated_json"),
     subject!("`codec = Postcard`", "annotated_postcard"),
+    subject!("`codec = Bincode`", "annotated_bincode"),
 ];
 
 const COMMON: &str = include_str!("../../cost/common.rs");
