@@ -353,7 +353,7 @@ mod tests {
             call::Waiting,
             desk::{ENOUGH_OF_FEW, SEVERAL},
             pen::Pen,
-            ticket::Ticket,
+            ticket::{Ticket, reply},
         },
         *,
     };
@@ -465,14 +465,6 @@ mod tests {
         let seen = drive();
         assert_eq!(seen.first(), Some(&"written"), "who was left over");
         assert_eq!(seen.get(1..), Some(&["handed out"; ENOUGH_OF_FEW][..]));
-    }
-
-    /// The reply that has come.
-    fn reply(ticket: &mut Ticket) -> Option<Reply> {
-        match Pin::new(ticket).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(reply) => Some(reply),
-            Poll::Pending => None,
-        }
     }
 
     /// Of four that share a command, some have got what came for them before the rest was no reply.

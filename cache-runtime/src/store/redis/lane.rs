@@ -155,16 +155,10 @@ impl From<StoreError> for Failure {
 }
 
 impl Lane {
-    /// Lane `number` of those that share `breakers`. Does not connect.
-    pub(super) fn new(
-        client: Client,
-        breakers: Arc<[Breaker]>,
-        number: usize,
-        clock: Arc<Clock>,
-    ) -> Self {
-        Self {
-            shared: Arc::new(Shared::new(client, breakers, number, clock)),
-        }
+    /// Does not connect.
+    pub(super) fn new(shared: Shared) -> Self {
+        let shared = Arc::new(shared);
+        Self { shared }
     }
 
     /// Sends a command and reads its reply.
@@ -428,6 +422,7 @@ fn closed() -> StoreError {
 }
 
 impl Shared {
+    /// Of lane `number` of those that share `breakers`.
     pub(super) fn new(
         client: Client,
         breakers: Arc<[Breaker]>,

@@ -41,7 +41,7 @@ pub use self::{
 
 use self::{
     clock::Clock,
-    lane::{Failure, Lane},
+    lane::{Failure, Lane, Shared},
     look_up::LookUp,
     reply::{Answer, Current, Pong, Said, Stored, Timed, Verdict},
     script::Script,
@@ -91,7 +91,7 @@ impl RedisStore {
         let clock = Arc::<Clock>::default();
         let lane = |number| {
             let (breakers, clock) = (Arc::clone(&breakers), Arc::clone(&clock));
-            Lane::new(client.clone(), breakers, number, clock)
+            Lane::new(Shared::new(client.clone(), breakers, number, clock))
         };
         let lanes = (0..breakers.len()).map(lane).collect();
         Ok(Self {

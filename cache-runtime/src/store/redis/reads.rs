@@ -158,7 +158,7 @@ impl Reads {
         let deadline = given_up(time);
         let once = (desk.companies > 0).then(|| desk.once.clone());
         batch.add(key, tags, reply, once.clone(), deadline);
-        let link = desk.link.as_mut()?;
+        let link = desk.link.as_ref()?;
         let ticket = Ticket {
             reply: ticket,
             timed_by: Some(link.runtime).filter(|_| !link.is_before_alarm(Some(deadline))),

@@ -44,3 +44,12 @@ impl Ticket {
         self.once.as_ref().is_none_or(Once::is_first)
     }
 }
+
+/// What it has got so far.
+#[cfg(test)]
+pub(super) fn reply(ticket: &mut Ticket) -> Option<Reply> {
+    match Pin::new(ticket).poll(&mut Context::from_waker(std::task::Waker::noop())) {
+        Poll::Ready(reply) => Some(reply),
+        Poll::Pending => None,
+    }
+}

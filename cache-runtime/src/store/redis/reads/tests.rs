@@ -1,6 +1,4 @@
 use std::{
-    future::Future as _,
-    pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -12,13 +10,13 @@ use super::{
     super::{
         super::Found,
         answers::Answer,
-        batch::Reply,
         desk::{
             ENOUGH, ENOUGH_BESIDE, ENOUGH_OF_FEW, MOST_BYTES, MOST_KEYS, OVERDUE, PATIENCE, SEVERAL,
         },
         link::{
             FEW, MOST_CROWD, MOST_UNDER_WAY, MOST_UNDER_WAY_AFAR, MOST_UNDER_WAY_OF_MANY, NEAR,
         },
+        ticket::reply,
         woken::Woken,
     },
     *,
@@ -52,10 +50,15 @@ fn attach(reads: &Reads, number: u64, bytes: usize) -> DuplexStream {
     server
 }
 
+/// Joins, and may have to write.
+fn come<'a>(reads: &'a Reads, text: &str, limit: Duration) -> (Ticket, Option<Held<'a>>) {
+    let joined = reads.join(&key(text), &[], &lasting(limit));
+    joined.expect("a connection")
+}
+
 /// Joins and lets the pen, if it gets one, lie where it is.
 fn join(reads: &Reads, text: &str, limit: Duration) -> Ticket {
-    let joined = reads.join(&key(text), &[], &lasting(limit));
-    joined.expect("a connection").0
+    come(reads, text, limit).0
 }
 
 /// What there is to write once others have had the opportunity to join.
@@ -76,15 +79,6 @@ async fn written(server: &mut DuplexStream) -> String {
     let mut bytes = vec![0; 1 << 16];
     let length = server.read(&mut bytes).await.expect("something written");
     String::from_utf8(bytes[..length].to_vec()).expect("text")
-}
-
-/// What the ticket has got so far.
-fn reply(ticket: &mut Ticket) -> Option<Reply> {
-    let mut context = Context::from_waker(Waker::noop());
-    match Pin::new(ticket).poll(&mut context) {
-        Poll::Ready(reply) => Some(reply),
-        Poll::Pending => None,
-    }
 }
 
 fn answer(batch: Batch, value: &'static str) {
@@ -182,12 +176,8 @@ async fn a_driver_hears_of_the_end_of_its_connection() {
 #[tokio::test]
 async fn who_has_nobody_beside_it_writes_by_itself_and_those_who_follow_share() {
     let (reads, mut server) = desk();
-    let (_alone, held) = reads
-        .join(&key("a"), &[], &lasting(LONG))
-        .expect("a connection");
-    let beside = reads
-        .join(&key("b"), &[], &lasting(LONG))
-        .expect("a connection");
+    let (_alone, held) = come(&reads, "a", LONG);
+    let beside = come(&reads, "b", LONG);
     assert!(beside.1.is_none(), "somebody writes");
     write(Turn::Write(held.expect("the pen")));
     assert_eq!(
@@ -263,8 +253,7 @@ async fn a_company_leaves_when_it_is_complete_also_beside_another() {
 /// One after the other joins until one of them writes; with how many others.
 async fn completed(reads: &Reads, server: &mut DuplexStream) -> usize {
     for number in 1..=MOST_CROWD {
-        let joined = reads.join(&key(&number.to_string()), &[], &lasting(LONG));
-        let (_, held) = joined.expect("a connection");
+        let (_, held) = come(reads, &number.to_string(), LONG);
         if let Some(held) = held {
             write(Turn::Write(held));
             let head = match number {
@@ -305,10 +294,7 @@ async fn who_completes_a_full_batch_writes_it_however_many_callers_there_are() {
 async fn who_finds_full_batches_writes_them_as_soon_as_they_may_leave() {
     let (reads, mut server) = desk();
     crowd(&reads, &mut server, 2 * FEW).await;
-    let come = || {
-        let joined = reads.join(&key("a"), &[], &lasting(LONG));
-        joined.expect("a connection").1
-    };
+    let come = || come(&reads, "a", LONG).1;
     completed(&reads, &mut server).await;
     for _ in 1..MOST_UNDER_WAY {
         assert!(come().is_none());
@@ -366,14 +352,13 @@ fn who_goes_on_keeps_the_driver_from_nobody() {
             reads.leave_early(Instant::now() + LONG);
         },
         |reads| {
-            let long = key("longer than the connection takes at once");
-            let joined = reads.join(&long, &[], &lasting(LONG));
-            let mut held = joined.expect("a connection").1.expect("the pen");
+            let (_, held) = come(reads, "longer than the connection takes at once", LONG);
+            let mut held = held.expect("the pen");
             let mut context = Context::from_waker(Waker::noop());
             assert!(held.write(&mut context).is_pending());
         },
         |reads| {
-            let _writes = reads.join(&key("alone"), &[], &lasting(LONG));
+            let _writes = come(reads, "alone", LONG);
             let company = reads.company();
             let _beside = join(reads, "beside", LONG);
             drop(company);
@@ -413,8 +398,8 @@ async fn of_many_who_completes_a_large_batch_writes_it_also_beside_another() {
         completed(&reads, &mut server).await;
         assert_eq!(completed(&reads, &mut server).await, enough);
         for number in 0..=MOST_CROWD {
-            let joined = reads.join(&key(&number.to_string()), &[], &lasting(LONG));
-            assert!(joined.expect("a connection").1.is_none(), "two are");
+            let (_, held) = come(&reads, &number.to_string(), LONG);
+            assert!(held.is_none(), "two are");
         }
     }
 }
@@ -427,8 +412,8 @@ async fn of_few_who_completes_a_batch_writes_it_also_beside_others() {
         assert_eq!(completed(&reads, &mut server).await, ENOUGH_OF_FEW);
     }
     for number in 0..=ENOUGH_OF_FEW {
-        let joined = reads.join(&key(&number.to_string()), &[], &lasting(LONG));
-        assert!(joined.expect("a connection").1.is_none(), "enough are");
+        let (_, held) = come(&reads, &number.to_string(), LONG);
+        assert!(held.is_none(), "enough are");
     }
 }
 
@@ -436,10 +421,7 @@ async fn of_few_who_completes_a_batch_writes_it_also_beside_others() {
 async fn of_many_two_batches_are_under_way_and_more_if_the_next_has_waited() {
     let (reads, mut server) = desk();
     crowd(&reads, &mut server, 2 * FEW).await;
-    let come = |number: usize| {
-        let joined = reads.join(&key(&number.to_string()), &[], &lasting(LONG));
-        joined.expect("a connection")
-    };
+    let come = |number: usize| come(&reads, &number.to_string(), LONG);
     let mut tickets = Vec::new();
     for number in 0..MOST_UNDER_WAY_OF_MANY {
         tickets.push(come(number).0);
@@ -629,9 +611,7 @@ async fn a_batch_that_the_driver_leaves_is_written_by_who_comes() {
     crowd(&reads, &mut server, FEW).await;
     let _left = ["d", "e"].map(|text| join(&reads, text, LONG));
     tokio::time::advance(OVERDUE).await;
-    let (_last, held) = reads
-        .join(&key("f"), &[], &lasting(LONG))
-        .expect("a connection");
+    let (_last, held) = come(&reads, "f", LONG);
     write(Turn::Write(held.expect("the pen")));
     assert!(
         written(&mut server)
@@ -672,10 +652,7 @@ async fn what_a_caller_cannot_write_the_driver_does() {
     let waker = Waker::from(woken.clone());
     reads.attend(LINK, &waker);
     assert!(matches!(due(&reads), Turn::Nothing));
-    let long = key("longer than the connection takes at once");
-    let (_alone, held) = reads
-        .join(&long, &[], &lasting(LONG))
-        .expect("a connection");
+    let (_alone, held) = come(&reads, "longer than the connection takes at once", LONG);
     let mut held = held.expect("the pen");
     let mut context = Context::from_waker(Waker::noop());
     assert!(held.write(&mut context).is_pending());
@@ -776,9 +753,7 @@ async fn what_is_left_of_several_does_not_wait_for_long() {
     let (reads, mut server) = desk();
     let _left = several(&reads, &mut server).await;
     tokio::time::advance(PATIENCE).await;
-    let (_last, held) = reads
-        .join(&key("last"), &[], &lasting(LONG))
-        .expect("a connection");
+    let (_last, held) = come(&reads, "last", LONG);
     write(Turn::Write(held.expect("the pen")));
     assert!(written(&mut server).await.contains("left over"));
 }
@@ -950,9 +925,7 @@ async fn a_company_leaves_at_once_when_the_last_has_joined() {
 #[tokio::test]
 async fn a_company_that_finds_the_pen_taken_is_written_by_who_has_it() {
     let (reads, mut server) = desk();
-    let (_alone, held) = reads
-        .join(&key("alone"), &[], &lasting(LONG))
-        .expect("a connection");
+    let (_alone, held) = come(&reads, "alone", LONG);
     let mut held = held.expect("the pen");
     let company = reads.company();
     let _beside = join(&reads, "beside", LONG);
