@@ -398,26 +398,34 @@ impl Future for Landed<'_> {
     type Output = Landing;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Landing> {
+        let waker = context.waker().clone();
         let mut state = self.0.flight.state.lock();
         if let Some(landing) = &state.landing {
             return Poll::Ready(landing.clone());
         }
-        let waker = state.wakers.entry(self.0.number);
-        waker
-            .and_modify(|waker| waker.clone_from(context.waker()))
-            .or_insert_with(|| context.waker().clone());
+        let before = state.wakers.insert(self.0.number, waker);
+        drop(state);
+        // Not under the lock: it may own who leads or waits for this very flight.
+        drop(before);
         Poll::Pending
     }
 }
 
 impl Drop for Landed<'_> {
     fn drop(&mut self) {
-        self.0.flight.state.lock().wakers.remove(&self.0.number);
+        let waker = self.0.flight.state.lock().wakers.remove(&self.0.number);
+        // Not under the lock, as above.
+        drop(waker);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::task::Wake;
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
     use crate::codec::TypeIdentity;
     use crate::lease::Token;
@@ -462,6 +470,49 @@ mod tests {
             payload: Bytes::from_static(payload.as_bytes()),
             since,
         }
+    }
+
+    type Waits = Pin<Box<dyn Future<Output = Landing> + Send>>;
+
+    /// As those of simple executors do.
+    struct OwnsAnother {
+        _other: Mutex<Waits>,
+    }
+
+    impl Wake for OwnsAnother {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    /// Who moves to another task, or leaves, lets go of a waker that may be the last to hold a task that
+    /// waits for the same flight.
+    #[test]
+    fn a_waker_may_own_another_waiter() {
+        let (done, ended) = mpsc::channel();
+        thread::spawn(move || {
+            for moves in [true, false] {
+                let (flights, place) = setup();
+                let _leader = lead(flights.join(&place, &caller()));
+                let [mut first, mut other] = [(); 2].map(|()| -> Waits {
+                    let waiter = wait(flights.join(&place, &caller()));
+                    Box::pin(async move { waiter.landed().await })
+                });
+                let mut noop = Context::from_waker(Waker::noop());
+                assert!(other.as_mut().poll(&mut noop).is_pending());
+                let owner = Waker::from(Arc::new(OwnsAnother {
+                    _other: Mutex::new(other),
+                }));
+                let pending = first.as_mut().poll(&mut Context::from_waker(&owner));
+                assert!(pending.is_pending());
+                drop(owner);
+                if moves {
+                    assert!(first.as_mut().poll(&mut noop).is_pending());
+                }
+                drop(first);
+            }
+            done.send(()).expect("somebody waits");
+        });
+        let patience = Duration::from_secs(60);
+        ended.recv_timeout(patience).expect("no deadlock");
     }
 
     #[tokio::test]

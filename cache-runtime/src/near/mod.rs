@@ -284,7 +284,8 @@ impl Near {
     /// Anything may have changed.
     pub(crate) fn all_changed(&self) {
         self.epoch.fetch_add(1, SeqCst);
-        self.kept.clear();
+        // One by one, not under a lock: a value's `Drop` may be anything.
+        self.kept.drain().for_each(drop);
     }
 
     /// Nothing is told any more.
@@ -372,6 +373,9 @@ impl fmt::Debug for Near {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Weak, mpsc};
+    use std::thread;
+
     use super::*;
     use crate::codec::TypeIdentity;
 
@@ -436,6 +440,35 @@ mod tests {
         near.all_changed();
         assert_eq!(read(&near, &two), None);
         assert_eq!(near.len(), 0);
+    }
+
+    /// A value that looks at the copies when it goes.
+    struct Nosy(Weak<Near>);
+
+    impl Drop for Nosy {
+        fn drop(&mut self) {
+            if let Some(near) = self.0.upgrade() {
+                near.all_changed();
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_may_do_anything_when_it_goes() {
+        let (done, ended) = mpsc::channel();
+        thread::spawn(move || {
+            let near = near();
+            for text in ["1", "2", "3"] {
+                let (place, nosy) = (place(text, &[]), Nosy(Arc::downgrade(&near)));
+                let filling = begin(&near, &place).expect("tracked");
+                near.fill(&place, filling, Arc::new(nosy), 8);
+            }
+            assert_eq!(near.len(), 3);
+            near.lost();
+            done.send(near.len()).expect("somebody waits");
+        });
+        let patience = Duration::from_secs(60);
+        assert_eq!(ended.recv_timeout(patience), Ok(0));
     }
 
     #[test]
@@ -534,7 +567,7 @@ mod tests {
             outlive_proof(&near);
             keep(&near, &place, filling, 1);
             let (reads, over) = (AtomicU64::new(0), AtomicU64::new(0));
-            std::thread::scope(|scope| {
+            thread::scope(|scope| {
                 scope.spawn(|| {
                     while over.load(SeqCst) == 0 {
                         assert_eq!(read(&near, &place), None);
@@ -542,7 +575,7 @@ mod tests {
                     }
                 });
                 while reads.load(SeqCst) < 10 {
-                    std::thread::yield_now();
+                    thread::yield_now();
                 }
                 near.changed("ns:1");
                 near.confirmed(Ticks::start().now());
