@@ -12,6 +12,7 @@ use cache_runtime::{
     refresh, updates,
 };
 use support::{Mode, Proxy, RedisServer, briefly, eventually};
+use tokio::runtime::Handle;
 
 /// The origin: each user's name is versioned.
 static VERSION: AtomicU64 = AtomicU64::new(0);
@@ -275,6 +276,28 @@ async fn a_shutdown_waits_for_unconfirmed_invalidations() {
         .await
         .expect("confirmed");
     assert_eq!(elsewhere.scope(row(1, 2)).await, 2);
+}
+
+/// Nobody could confirm them any more.
+#[tokio::test]
+async fn a_shutdown_ends_the_repetition_of_invalidations() {
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let server = RedisServer::stopped(&[]);
+    let cache = cache_at(&server.url()).await;
+    let entry = cache.entry::<u8>("k");
+    entry.invalidate().await.expect_err("the server is down");
+    let late = cache.shutdown(Duration::from_millis(10)).await;
+    late.expect_err("the server is down");
+    entry
+        .invalidate()
+        .await
+        .expect_err("the cache is shut down");
+    eventually("nothing is left running", async || {
+        (tasks() == 0).then_some(())
+    })
+    .await;
+    let late = cache.shutdown(Duration::from_secs(30)).await;
+    late.expect_err("it is unconfirmed for good");
 }
 
 #[tokio::test]

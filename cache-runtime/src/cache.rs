@@ -3,6 +3,7 @@
 use std::env;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -212,7 +213,8 @@ impl Cache {
     }
 
     /// Lets loads in the background end and completes unconfirmed invalidations, then closes the
-    /// connections. What is still under way at the deadline goes on as long as the runtime does.
+    /// connections. Loads that are still under way at the deadline go on as long as the runtime does;
+    /// invalidations that are unconfirmed then are given up, as are those of later calls.
     ///
     /// # Errors
     /// If loads or invalidations are under way at the deadline.
@@ -224,11 +226,13 @@ impl Cache {
             engine.confirm().await;
         });
         let drained = drained.await;
+        engine.closed.store(true, SeqCst);
         if let Some(near) = &engine.near {
             near.stop();
         }
         engine.store.shutdown().await;
-        drained.map_err(|_| {
+        let confirmed = drained.is_ok() && engine.unconfirmed.len() == 0;
+        confirmed.then_some(()).ok_or_else(|| {
             let left = format!(
                 "{} loads in the background are still under way, and {} invalidations are unconfirmed",
                 engine.background.len(),

@@ -99,7 +99,7 @@ async fn an_absent_entry_is_leased_and_the_next_caller_hears_by_whom(store: &Sto
     let (identity, lease) = lease(&entry).unwrap();
     assert_eq!(identity, ours());
     assert_eq!((lease.kind, lease.token), (LeaseKind::Load, first.token));
-    assert!(lease.deadline_ms > store.now(&key("a")).unwrap());
+    assert!(lease.deadline_ms > store.now().unwrap());
     assert_eq!(stamp(&entry), None);
 }
 
@@ -269,9 +269,9 @@ async fn force_goes_over_values_leases_and_intents(store: &Store) {
 
 async fn a_fill_is_stamped_by_the_clock_of_the_store(store: &Store) {
     let grant = granted(store, &request()).await;
-    let before = store.now(&key("a")).unwrap();
+    let before = store.now().unwrap();
     assert!(fills(store, &grant).await);
-    let after = store.now(&key("a")).unwrap();
+    let after = store.now().unwrap();
     let created = read(store).await.meta.created_ms;
     assert!(
         (before..=after).contains(&created),
@@ -383,7 +383,7 @@ async fn an_ended_load_leaves_word_and_hinders_nobody(store: &Store) {
     released(store, &grant.token, Release::Ended(MINUTE)).await;
     let left = lease_of(store).await.unwrap();
     assert_eq!((left.kind, left.token), (LeaseKind::Ended, grant.token));
-    assert!(left.deadline_ms > store.now(&key("a")).unwrap());
+    assert!(left.deadline_ms > store.now().unwrap());
     assert!(!fills(store, &grant).await);
     granted(store, &request()).await;
 }
@@ -394,7 +394,7 @@ async fn a_load_that_showed_there_is_no_value_takes_the_old_one_along(store: &St
     released(store, &grant.token, Release::Emptied).await;
     let left = lease_of(store).await.unwrap();
     assert_eq!((left.kind, left.token), (LeaseKind::Ended, grant.token));
-    assert!(left.deadline_ms <= store.now(&key("a")).unwrap());
+    assert!(left.deadline_ms <= store.now().unwrap());
     let bytes = store.get(&key("a")).await.unwrap().unwrap();
     assert_eq!(stamp(&bytes), None, "there is no value");
     assert!(!fills(store, &grant).await);
@@ -509,7 +509,7 @@ async fn an_intent_blocks_loads_and_leaves_the_value_readable(store: &Store) {
     let marked = read(store).await;
     assert_eq!((marked.payload, marked.stamp), (old.payload, old.stamp));
 
-    let before = store.now(&key("a")).unwrap();
+    let before = store.now().unwrap();
     assert!(commits(store, &intent).await);
     let new = read(store).await;
     assert_eq!((new.payload, new.lease), (text("committed"), None));
@@ -641,7 +641,7 @@ async fn an_expired_value_is_stale_and_has_no_lease(store: &Store) {
     store.expire(&key("a")).await.unwrap();
     let stale = read(store).await;
     assert_eq!((stale.payload, stale.lease), (old.payload, None));
-    let now = store.now(&key("a")).unwrap();
+    let now = store.now().unwrap();
     let age = stale.meta.age(now);
     assert!(matches!(age, Age::Stale { .. }), "{age:?}");
     // Nobody else's view of it is newer: it is loaded again.
@@ -684,7 +684,7 @@ async fn expiring_an_unstamped_value_stamps_it(store: &Store) {
     store.put(&key("a"), put, MINUTE).await.unwrap();
     store.expire(&key("a")).await.unwrap();
     let meta = read(store).await.meta;
-    let age = meta.age(store.now(&key("a")).unwrap());
+    let age = meta.age(store.now().unwrap());
     assert!(matches!(age, Age::Stale { .. }), "{age:?}");
 }
 

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub(crate) struct Engine {
     pub(crate) near: Option<NearHandle>,
     /// There is no usable configuration: every call goes to its origin.
     pub(crate) misconfigured: bool,
+    /// The cache is shut down: nobody will confirm anything any more.
+    pub(crate) closed: AtomicBool,
 }
 
 /// A value ready for the store, and its payload for the waiters; both share one buffer.
@@ -87,6 +90,7 @@ impl Engine {
             broken: Broken::default(),
             near: None,
             misconfigured: false,
+            closed: AtomicBool::new(false),
         }
     }
 
@@ -157,7 +161,7 @@ impl Engine {
         generations: &[Generation],
         load_cost: Duration,
     ) -> Sealed {
-        let now = self.store.now(&place.key);
+        let now = self.store.now();
         let spans = encoded.spans;
         let meta = Meta {
             created_ms: now.unwrap_or(NOT_STAMPED),

@@ -89,9 +89,8 @@ impl Flow {
     fn background_lead(&self) -> Option<Lead> {
         let Call { engine, .. } = &self.call;
         let place = self.call.place()?;
-        let due = self.call.detachable
-            && self.lead.is_none()
-            && !self.seen.is_busy(engine.store.now(&place.key));
+        let due =
+            self.call.detachable && self.lead.is_none() && !self.seen.is_busy(engine.store.now());
         due.then(|| engine.flights.background(place)).flatten()
     }
 
@@ -169,7 +168,7 @@ impl Flow {
                     let found = Found {
                         envelope: Some(envelope),
                         generations: Some(generations),
-                        now: self.call.engine.store.now(&place.key),
+                        now: self.call.engine.store.now(),
                     };
                     self.look_at(found, since)
                 }

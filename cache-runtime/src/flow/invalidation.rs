@@ -1,6 +1,7 @@
 //! Deletions on their way, and their repetition until the store confirms them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -69,12 +70,12 @@ impl Engine {
     }
 
     /// Sees to it that somebody repeats the unconfirmed deletions. Outside a runtime nobody can:
-    /// the next call that is bypassed for their sake tries again.
+    /// the next call that is bypassed for their sake tries again. And after a shutdown nobody does.
     pub(crate) fn confirm_in_background(self: &Arc<Self>) {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        if self.unconfirmed.take_turn() {
+        if !self.closed.load(SeqCst) && self.unconfirmed.take_turn() {
             let engine = self.clone();
             let turn = Turn(self.clone());
             runtime.spawn(async move {
@@ -86,10 +87,10 @@ impl Engine {
         }
     }
 
-    /// Repeats the unconfirmed deletions until none is left. Cancel safe.
+    /// Repeats the unconfirmed deletions until none is left, or the cache is shut down. Cancel safe.
     pub(crate) async fn confirm(&self) {
         let mut pause = FIRST_PAUSE;
-        while self.unconfirmed.len() > 0 {
+        while self.unconfirmed.len() > 0 && !self.closed.load(SeqCst) {
             if self.repeat_deletions().await {
                 pause = FIRST_PAUSE;
             } else {

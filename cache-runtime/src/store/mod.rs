@@ -305,7 +305,7 @@ impl Store {
     /// The store's clock, in milliseconds since the Unix epoch; never ahead of it. None as long as
     /// it has not told its time.
     #[must_use]
-    pub fn now(&self, _key: &Key) -> Option<u64> {
+    pub fn now(&self) -> Option<u64> {
         match self {
             Self::Memory(store) => Some(store.now()),
             Self::Redis(store) => store.now(),
