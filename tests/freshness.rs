@@ -270,6 +270,34 @@ async fn who_has_an_old_value_waits_only_so_long_and_the_load_goes_on() {
     assert_eq!(value, Ok(2));
 }
 
+/// Where a load that went on in the background has come to nothing, the call loads by itself.
+#[tokio::test(start_paused = true)]
+async fn a_load_that_nobody_can_share_goes_on_once() {
+    const SOFT: Policy = Policy::DEFAULT.soft_timeout(Duration::from_secs(5));
+
+    #[cached(
+        ttl = 60,
+        key = "soft:{id}",
+        skip(db),
+        stale_while_revalidate = 1,
+        stale_if_error = 3600,
+        cache_if = |run: &usize| *run == 1,
+        policy = SOFT
+    )]
+    async fn soft(db: &Database, id: u64) -> Result<usize, Down> {
+        db.run().await
+    }
+
+    let cache = Cache::memory();
+    let db = Database::default();
+    assert_eq!(cache.scope(soft(&db, 1)).await, Ok(1));
+    after(61.0).await;
+    let declined = Outcome::NotStored(NotStored::Declined);
+    let answer = cache.scope(outcome(soft(&db, 1))).await;
+    assert_eq!(answer, (Ok(3), declined));
+    assert_eq!(db.runs(), 3);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_lets_loads_in_the_background_end() {
     let cache = Cache::memory();

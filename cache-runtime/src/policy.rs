@@ -60,8 +60,8 @@ pub struct Policy {
     pub early_refresh: f64,
     /// With an old value at hand, stop waiting for the load after this; it goes on in the background.
     /// Needs `stale_if_error`, which is what keeps the old value, and `stale_while_revalidate`, which
-    /// is what allows background loads.
-    /// Default: none.
+    /// is what allows background loads. A load in the background whose value is not stored cannot be
+    /// shared: the call then loads by itself, and waits. Default: none.
     pub soft_timeout: Option<Duration>,
     /// After a load that failed while an old value can be served: how long nobody tries again.
     /// Default: 1 s.

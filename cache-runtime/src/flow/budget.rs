@@ -47,10 +47,10 @@ impl Budget {
     /// # Errors
     /// If nothing is left.
     pub(crate) fn begin(&mut self) -> Result<Range<Instant>, StoreError> {
+        self.settle();
         if self.left.is_zero() {
             return Err(spent());
         }
-        self.settle();
         let start = Instant::now();
         self.unsettled = Some(start);
         Ok(start..start + self.left)
@@ -104,5 +104,16 @@ mod tests {
         assert_eq!(late.kind(), StoreErrorKind::Timeout);
         budget.spend(takes(0)).await.expect_err("nothing is left");
         assert_eq!(start.elapsed(), Duration::from_millis(9100));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_counts_before_the_next_begins() {
+        let mut budget = Budget::new(Duration::from_millis(100));
+        budget.begin().expect("all is left");
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        let time = budget.begin().expect("40 ms are left");
+        assert_eq!(time.end - time.start, Duration::from_millis(40));
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        budget.begin().expect_err("nothing is left");
     }
 }

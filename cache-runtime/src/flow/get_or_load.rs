@@ -99,6 +99,8 @@ pub(crate) struct Flow {
     pub(super) hidden: bool,
     // Whether this is a load in the background, and not a call.
     pub(super) detached: bool,
+    // Its own load does not go on in the background, if there is one.
+    pub(super) attached: bool,
     // What was handed out last.
     pub(super) handed_out: Option<HandedOut>,
     // If a copy of what is found may be kept.
@@ -174,6 +176,7 @@ impl Flow {
             unanswered: false,
             hidden: false,
             detached: false,
+            attached: false,
             handed_out: None,
             filling: None,
             company: None,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::get_or_load::{Flow, HandedOut};
@@ -32,14 +33,17 @@ impl Flow {
         Loading::new(self.call.engine.id(), key).run(upkeep)
     }
 
-    /// Whether the load goes on in the background if it takes too long.
+    /// Whether the load goes on in the background if it takes too long. Once: where one has come to
+    /// nothing, so would the next.
     pub(super) fn may_detach(&self) -> bool {
-        self.call.detachable && self.old.is_some() && self.call.policy.soft_timeout.is_some()
+        let is_wanted = self.old.is_some() && self.call.policy.soft_timeout.is_some();
+        is_wanted && self.call.detachable && !self.attached && Handle::try_current().is_ok()
     }
 
     /// The load as a flow of its own.
     pub(super) fn detach(&mut self, lead: Lead) -> Box<Self> {
         self.record(Event::Detached);
+        self.attached = true;
         let mut flow = Self::boxed(self.call.clone());
         flow.control = None;
         flow.lead = Some(lead);

@@ -99,6 +99,12 @@ impl Flow {
         let waiting = self.company.as_ref().map(Company::wait);
         Box::pin(async move {
             let _waiting = waiting;
+            if Handle::try_current().is_err() {
+                // Without timers nobody could stop waiting.
+                self.again = true;
+                self.stage = Stage::Load;
+                return None;
+            }
             if let Some(lead) = &self.lead {
                 lead.delay();
             }
@@ -113,17 +119,21 @@ impl Flow {
             let mut switched = false;
             for attempt in 0.. {
                 let since = Since::Stored(Moment::next());
+                let rest =
+                    patience.map(|patience| patience.saturating_duration_since(Instant::now()));
+                let limit = rest.map_or(policy.timeout, |rest| rest.min(policy.timeout));
                 let read = {
                     let look_up = self
                         .call
                         .engine
                         .store
                         .look_up_watched(&place.key, &place.tags);
-                    timeout(policy.timeout, look_up).await
+                    timeout(limit, look_up).await
                 };
                 let (found, mut change) = match read {
                     Ok(Ok(read)) => read,
                     Ok(Err(error)) => return self.lost_sight(error.kind()),
+                    Err(_) if limit < policy.timeout => break,
                     Err(_) => return self.lost_sight(StoreErrorKind::Timeout),
                 };
                 let now = found.now;
@@ -199,6 +209,8 @@ impl Flow {
     /// another. But who has an old value, while loads fail, is content with that.
     pub(super) fn left_alone(&mut self, failing: bool) -> Option<Step> {
         self.stage = Stage::Load;
+        // Nobody waits for it any more.
+        self.attached = true;
         if let Some(lead) = &self.lead {
             lead.land(match failing {
                 true => Landing::Failed(None),
