@@ -15,11 +15,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache_runtime::test_util::{Event, Found, Key, Miss, RedisConfig, RedisStore, events};
-use cache_runtime::{Cache, Outcome, Policy, StoreError, StoreErrorKind, cached, outcome, refresh};
-use support::{PATIENCE, Reads as _, RedisServer, eventually, lasting};
+use cache_runtime::{
+    Cache, NotStored, Outcome, Policy, StoreError, StoreErrorKind, cached, outcome, refresh,
+};
+use support::{Mode, PATIENCE, Proxy, Reads as _, RedisServer, eventually, lasting};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, sleep, timeout};
+
+/// Long before a command without a limit of its own is given up.
+const SOON: Duration = Duration::from_secs(4);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -453,6 +458,36 @@ fn a_call_may_be_dropped_outside_any_runtime() {
     drop(server);
 }
 
+/// What it leaves behind, a lease, is given up by whoever can, or not at all.
+#[test]
+fn a_load_may_end_with_its_runtime() {
+    let (done, ended) = mpsc::channel();
+    thread::spawn(move || {
+        for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+            let runtime = builder.enable_all().build().expect("a runtime");
+            let _server = runtime.block_on(async {
+                let server = RedisServer::start().await;
+                let cache = Cache::builder().url(server.url()).build().await;
+                let cache = cache.expect("a cache");
+                cache.ping().await.expect("an answer");
+                for n in 0..10 {
+                    tokio::spawn(cache.scope(endless(n)));
+                }
+                eventually("they load", async || {
+                    let stats = cache.stats();
+                    stats.function("endless").filter(|row| row.loads == 10)?;
+                    Some(())
+                })
+                .await;
+                server
+            });
+            drop(runtime);
+        }
+        let _ = done.send(());
+    });
+    ended.recv_timeout(PATIENCE).expect("the runtimes end");
+}
+
 #[test]
 fn an_invalidation_outside_any_runtime_says_that_it_failed() {
     let (_runtime, _server, cache) = of_another_runtime();
@@ -460,6 +495,96 @@ fn an_invalidation_outside_any_runtime_says_that_it_failed() {
     let deleted = on_this_thread(entry.invalidate());
     assert!(deleted.is_err(), "there is no timer to end it");
     assert_eq!(cache.stats().unconfirmed, 1, "and so it is repeated later");
+}
+
+/// What is kept longer is of no use there: nobody could load in the background.
+#[test]
+fn an_old_value_outside_any_runtime_is_replaced() {
+    const SOFT: Policy = Policy::DEFAULT.soft_timeout(Duration::from_millis(100));
+
+    #[cached(
+        ttl = "10ms",
+        key = "old:{n}",
+        stale_while_revalidate = "1ms",
+        stale_if_error = "1h",
+        policy = SOFT
+    )]
+    async fn old(n: u64) -> Result<u64, StoreError> {
+        Ok(n)
+    }
+
+    let (done, ended) = mpsc::channel();
+    thread::spawn(move || {
+        let cache = Cache::memory();
+        let first = on_this_thread(cache.scope(old(3)));
+        thread::sleep(Duration::from_millis(20));
+        let _ = done.send((first, on_this_thread(cache.scope(outcome(old(3))))));
+    });
+    let answers = ended.recv_timeout(PATIENCE);
+    assert_eq!(answers, Ok((Ok(3), (Ok(3), Outcome::Loaded))));
+}
+
+/// Not even for a lease that outlasts an invalidation.
+#[test]
+fn a_call_outside_any_runtime_waits_for_no_lease() {
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+
+    #[cached(ttl = 300, key = "labelled:{n}", tags("label"))]
+    async fn labelled(n: u64) -> u64 {
+        match RUNS.fetch_add(1, SeqCst) {
+            0 => pending().await,
+            _ => n,
+        }
+    }
+
+    let cache = Cache::memory();
+    let mut first = Box::pin(cache.scope(labelled(3)));
+    let begun = on_this_thread(poll_once(first.as_mut(), Waker::noop()));
+    assert!(begun.is_pending(), "it has no end");
+    on_this_thread(cache.invalidate_tag("label")).expect("memory answers");
+    let (value, how) = on_this_thread(cache.scope(outcome(labelled(3))));
+    assert_eq!((value, how), (3, Outcome::NotStored(NotStored::Leased)));
+}
+
+/// Who has an old value at hand waits no longer because the server hangs meanwhile.
+#[tokio::test]
+async fn a_server_that_hangs_prolongs_no_wait() {
+    static RUNS: AtomicUsize = AtomicUsize::new(0);
+
+    const SOFT: Policy = Policy::DEFAULT
+        .timeout(MINUTE)
+        .soft_timeout(Duration::from_millis(50));
+
+    #[cached(
+        ttl = "10ms",
+        key = "old:{n}",
+        stale_while_revalidate = "1ms",
+        stale_if_error = "1h",
+        policy = SOFT
+    )]
+    async fn old(n: u64) -> Result<u64, StoreError> {
+        match RUNS.fetch_add(1, SeqCst) {
+            0 => Ok(n),
+            _ => pending().await,
+        }
+    }
+
+    let server = RedisServer::start().await;
+    // What waits for another process asks to be told of changes.
+    let proxy = Proxy::start_against(server.port(), "CACHING");
+    proxy.set(Mode::Hang);
+    let caches = [server.url(), proxy.url()];
+    let [one, other] = caches.map(|url| async move { Cache::builder().url(url).build().await });
+    let (one, other) = (one.await.expect("a cache"), other.await.expect("a cache"));
+    one.scope(old(3)).await.expect("a value");
+    sleep(Duration::from_millis(20)).await;
+    for cache in [one, other] {
+        let (value, how) = timeout(SOON, cache.scope(outcome(old(3))))
+            .await
+            .expect("no longer than asked for");
+        assert_eq!((value.expect("a value"), how), (3, Outcome::Stale));
+    }
+    assert_eq!(RUNS.load(SeqCst), 2);
 }
 
 #[test]

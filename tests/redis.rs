@@ -17,7 +17,7 @@ use cache_runtime::{
 };
 use support::{Mode, PATIENCE, Proxy, Reads as _, RedisServer, briefly, eventually, within};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -700,15 +700,58 @@ mod faults {
             server.run::<usize>(&["CLIENT", "KILL", "ID", id]).await;
         }
         eventually("both lanes connect again", async || {
-            // What each connection begins with.
-            let entries = client_ids(&server, "client|tracking").await;
-            let reads = client_ids(&server, "ping").await;
-            let after = [entries, reads].concat();
+            // What each connection begins with, and what it is asked where the one before was brief.
+            let mut after = Vec::new();
+            for command in ["client|tracking", "ping", "get"] {
+                after.extend(client_ids(&server, command).await);
+            }
             let again = after.len() == 4 && !after.iter().any(|id| before.contains(id));
             again.then_some(())
         })
         .await;
         drop(store);
+    }
+
+    /// Such as a proxy that has no room, or a server that is short of memory for its clients.
+    #[tokio::test]
+    async fn a_server_that_hangs_up_on_everybody_is_not_asked_all_the_time() {
+        let server = RedisServer::start().await;
+        let store = store_with_lanes(&server.url(), 1);
+        store.put(&key("a"), value(), MINUTE).await.unwrap();
+        let mut ours = server.connection().await;
+        let mut kill = redis::cmd("CLIENT");
+        kill.arg("KILL").arg("TYPE").arg("normal");
+        let mut killed = 0;
+        let end = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < end {
+            killed += kill.query_async::<usize>(&mut ours).await.unwrap();
+            sleep(Duration::from_millis(5)).await;
+        }
+        // Two for each attempt.
+        assert!((4..=200).contains(&killed), "{killed} connections");
+        serves(&store, &key("a")).await;
+    }
+
+    /// It takes connections and answers a `PING`, so only a read tells.
+    #[tokio::test]
+    async fn a_server_that_answers_no_reads_costs_a_few_budgets_and_then_nothing() {
+        let server = RedisServer::start().await;
+        let proxy = Proxy::start_against(server.port(), "GET");
+        let store = store_with_lanes(&proxy.url(), 1);
+        store.put(&key("a"), value(), MINUTE).await.unwrap();
+        serves(&store, &key("a")).await;
+        proxy.set(Mode::Hang);
+        let mut cut_off = 0;
+        for _ in 0..200 {
+            match timeout(BUDGET, store.get(&key("a"))).await {
+                Err(_) => cut_off += 1,
+                Ok(reply) => assert_eq!(reply.unwrap_err().kind(), StoreErrorKind::Unavailable),
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert!((1..=6).contains(&cut_off), "{cut_off} cut off");
+        proxy.set(Mode::Forward);
+        serves(&store, &key("a")).await;
     }
 
     #[tokio::test]

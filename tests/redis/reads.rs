@@ -349,10 +349,10 @@ mod leaving {
                 })
             })
             .collect();
-        for _ in 0..40 {
-            server
-                .run::<()>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
-                .await;
+        let mut broken = 0;
+        while broken < 40 {
+            let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
+            broken += server.run::<usize>(&kill).await;
             sleep(Duration::from_millis(5)).await;
         }
         over.store(true, Ordering::Relaxed);
@@ -361,6 +361,10 @@ mod leaving {
             replies += within("a caller", caller).await.unwrap();
         }
         assert!(replies > 0, "nobody was served");
+        eventually("the store serves again", async || {
+            store.get(&names[0]).await.ok()
+        })
+        .await;
         served(read_all(&store, &names), &names).await;
     }
 

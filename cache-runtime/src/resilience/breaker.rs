@@ -33,18 +33,16 @@ pub(crate) struct BreakerPolicy {
     pub(crate) backoff: Backoff,
 }
 
-impl Default for BreakerPolicy {
+impl BreakerPolicy {
     /// Three failures; probes after 10 ms, doubling up to 100 ms, so that hits are back within
     /// 250 ms of a restart.
-    fn default() -> Self {
-        Self {
-            threshold: 3,
-            backoff: Backoff {
-                first: Duration::from_millis(10),
-                cap: Duration::from_millis(100),
-            },
-        }
-    }
+    pub(crate) const DEFAULT: Self = Self {
+        threshold: 3,
+        backoff: Backoff {
+            first: Duration::from_millis(10),
+            cap: Duration::from_millis(100),
+        },
+    };
 }
 
 /// A circuit breaker; see the module.
@@ -238,7 +236,7 @@ mod tests {
     }
 
     fn breaker() -> Breaker {
-        Breaker::new(BreakerPolicy::default())
+        Breaker::new(BreakerPolicy::DEFAULT)
     }
 
     /// A breaker opened by failures at `now`.
@@ -320,7 +318,7 @@ mod tests {
             assert!(breaker.begin_probe(Instant::now()));
             breaker.probe_failed(down(), Instant::now());
         }
-        let cap = BreakerPolicy::default().backoff.cap;
+        let cap = BreakerPolicy::DEFAULT.backoff.cap;
         assert!(waits.iter().all(|wait| *wait <= cap), "{waits:?}");
         assert!(waits[0] <= Duration::from_millis(10), "{waits:?}");
         assert!(waits[7] >= cap / 2, "{waits:?}");

@@ -63,7 +63,7 @@ pub(super) struct Read {
     pub(super) reply: Option<oneshot::Sender<Reply>>,
     pub(super) once: Option<Once>,
     pub(super) keys: usize,
-    /// None as long as nobody has it.
+    /// When it is given up.
     pub(super) deadline: Option<Instant>,
 }
 

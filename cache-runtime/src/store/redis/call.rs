@@ -83,7 +83,8 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// Whether its time is kept. The driver's runtime may not be driven while the caller's is.
+    /// Whether its time is kept: the driver looks soon enough, and its runtime is the caller's, which is
+    /// driven while the caller waits.
     pub(super) fn is_timed(&self) -> bool {
         self.ticket.timed_by == Some(self.here)
     }

@@ -1,15 +1,17 @@
 //! [`Desk`]: the batches of a lane, and when they leave.
 
-use std::{collections::VecDeque, mem, task::Waker, time::Duration};
+use std::{collections::VecDeque, mem, ops::Range, task::Waker, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    batch::{Batch, Once, Read, fail},
+    batch::{Batch, Once, Read, fail, given_up},
     lane::Failure,
     link::{FEW, Link},
     pen::Pen,
+    ticket::Ticket,
 };
+use crate::key::Key;
 
 /// The most keys in one `MGET`. The server does nothing else meanwhile, and with 2,048 callers more
 /// than 256 gained nothing; but a batch of 1,000 ids is to be one command.
@@ -82,6 +84,32 @@ pub(super) struct Over {
 }
 
 impl Desk {
+    /// A read joins the open batch; none if there is no connection.
+    #[inline]
+    pub(super) fn add(&mut self, key: &Key, tags: &[Key], time: &Range<Instant>) -> Option<Ticket> {
+        let (reply, ticket) = oneshot::channel();
+        let apart = self.link.as_ref()?.apart;
+        if self.open.keys + 1 + tags.len() > self.most_keys() {
+            self.close();
+        }
+        let batch = &mut self.open;
+        if batch.keys == 0 {
+            batch.apart = apart;
+            batch.answered = self.answered;
+        }
+        batch.since.get_or_insert(time.start);
+        let deadline = given_up(time);
+        let once = (self.companies > 0).then(|| self.once.clone());
+        batch.add(key, tags, reply, once.clone(), deadline);
+        let link = self.link.as_ref()?;
+        Some(Ticket {
+            reply: ticket,
+            timed_by: Some(link.runtime).filter(|_| !link.is_before_alarm(Some(deadline))),
+            answered: self.answered,
+            once,
+        })
+    }
+
     /// The link of this number, if that is the one.
     pub(super) fn link(&mut self, number: u64) -> Option<&mut Link> {
         self.link.as_mut().filter(|link| link.number == number)

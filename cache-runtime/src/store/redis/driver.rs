@@ -400,7 +400,7 @@ mod tests {
 
     fn shared() -> Arc<Shared> {
         let client = Client::open("redis://127.0.0.1").expect("a URL");
-        let breaker = Breaker::new(BreakerPolicy::default());
+        let breaker = Breaker::new(BreakerPolicy::DEFAULT);
         Arc::new(Shared::new(client, [breaker].into(), 0, Arc::default()))
     }
 

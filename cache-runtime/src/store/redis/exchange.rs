@@ -45,7 +45,7 @@ impl Shared {
         let gets = self.settle(wire, Ok(Value::Array(gets)), |gets| {
             reply::gets(gets, 1 + tags.len())
         });
-        Ok((tracked, reply::found(gets?.into_iter(), self.clock.now())?))
+        Ok((tracked, reply::found(gets?, self.clock.now())?))
     }
 
     /// What a reply means for the link, and for the caller.

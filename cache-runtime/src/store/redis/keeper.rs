@@ -2,9 +2,12 @@
 //!
 //! ```text
 //!   connect ──ok──► watch ──lost──────────────────► connect at once
-//!      │              └──in doubt──► PING ──no PONG─► connect at once
+//!      │              └──in doubt──► PING ──no PONG─► connect at once, and ask before it is used
 //!      └──failed──► breaker open, wait ────────────► connect
 //! ```
+//!
+//! A connection that ends as soon as it is made is one in doubt, and after several of them there is a
+//! pause before the next.
 //!
 //! The breaker opens with every failed attempt and closes with every connection and every `PONG`,
 //! so callers learn of both without asking the server themselves.
@@ -38,12 +41,22 @@ use super::{
     socket::{self, Socket},
 };
 use crate::error::{StoreError, StoreErrorKind};
+use crate::resilience::{
+    backoff::{Backoff, random},
+    breaker::BreakerPolicy,
+};
 
 /// Limit of one attempt to connect, the handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a connection in doubt has to answer a `PING` before it is replaced.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A connection that ends before is one in doubt: a server or a proxy may hang up on whoever comes.
+const BRIEF: Duration = Duration::from_secs(1);
+
+/// The pauses after several of them in a row, as between attempts that fail.
+const PAUSES: Backoff = BreakerPolicy::DEFAULT.backoff;
 
 /// The wait after a server that refused the credentials: asking ten times a second would fill its
 /// log and may lock the account.
@@ -70,6 +83,8 @@ pub(super) struct Keeper {
     tenure: u64,
     // Whether the present outage has been reported.
     down: bool,
+    // How many connections in a row were brief, or did not answer.
+    doubtful: u32,
     // Whether what the server refuses at the start has been reported.
     modest: bool,
 }
@@ -84,6 +99,7 @@ impl Keeper {
             outbox: outbox.clone(),
             tenure,
             down: false,
+            doubtful: 0,
             modest: false,
         };
         (keeper, outbox)
@@ -92,29 +108,56 @@ impl Keeper {
     /// Runs until replaced or aborted.
     pub(super) async fn run(mut self) {
         loop {
-            match self.connect().await {
+            let failure = match self.connect_usable().await {
                 Ok(wire) => {
-                    let wire = Arc::new(wire);
+                    let (wire, made) = (Arc::new(wire), Instant::now());
                     if !self.publish(State::Ready(Arc::clone(&wire))) {
                         return;
                     }
                     self.shared.breaker().probe_succeeded();
-                    self.report_up();
-                    self.watch(wire).await;
+                    let answered = self.watch(wire).await;
+                    self.doubtful = match answered && made.elapsed() >= BRIEF {
+                        true => 0,
+                        false => self.doubtful.saturating_add(1),
+                    };
+                    (self.doubtful > 1).then(no_answer)
                 }
-                Err(error) => {
-                    self.report_down(&error);
-                    let refused = error.kind() == StoreErrorKind::Auth;
-                    let now = Instant::now();
-                    let due = self.shared.breaker().probe_failed(error.clone(), now);
-                    if !self.publish(State::Down(error)) {
-                        return;
-                    }
-                    sleep_until(if refused { now + REFUSED_WAIT } else { due }).await;
-                    self.shared.breaker().begin_probe(Instant::now());
-                }
+                Err(error) => Some(error),
+            };
+            if let Some(error) = failure
+                && !self.pause(error).await
+            {
+                return;
             }
         }
+    }
+
+    /// A connection. Where the one before it was in doubt, it has to answer before anybody uses it: that
+    /// the server takes connections says little then.
+    async fn connect_usable(&mut self) -> Result<Wire, StoreError> {
+        let wire = self.connect().await?;
+        match self.doubtful == 0 || self.answers(&wire).await {
+            true => Ok(wire),
+            false => Err(no_answer()),
+        }
+    }
+
+    /// Waits before the next attempt, while calls fail at once; false if another keeper has the slot.
+    async fn pause(&mut self, error: StoreError) -> bool {
+        self.report_down(&error);
+        let now = Instant::now();
+        let mut due = self.shared.breaker().probe_failed(error.clone(), now);
+        if error.kind() == StoreErrorKind::Auth {
+            due = now + REFUSED_WAIT;
+        } else if let Some(before) = self.doubtful.checked_sub(2) {
+            due = due.max(now + PAUSES.wait(before, random()));
+        }
+        if !self.publish(State::Down(error)) {
+            return false;
+        }
+        sleep_until(due).await;
+        self.shared.breaker().begin_probe(Instant::now());
+        true
     }
 
     /// Says once that an outage has begun.
@@ -232,20 +275,20 @@ impl Keeper {
         }
     }
 
-    /// Returns when the connection has to be replaced.
-    async fn watch(&mut self, wire: Arc<Wire>) {
-        while let Some(event) = self.inbox.recv().await {
+    /// Returns when the connection has to be replaced; false if it does not answer.
+    async fn watch(&mut self, wire: Arc<Wire>) -> bool {
+        let lasts = Instant::now() + BRIEF;
+        let mut answered = true;
+        while let Some(event) = self.event(lasts).await {
             match event {
                 Event::Lost(number) if number == wire.number => break,
                 Event::Lost(_) => {}
                 Event::Doubt => {
                     self.await_probe().await;
-                    if !self.answers(&wire).await {
-                        let reason = StoreError::new(
-                            StoreErrorKind::Unavailable,
-                            "the server does not answer",
-                        );
-                        self.shared.breaker().probe_failed(reason, Instant::now());
+                    answered = self.answers(&wire).await;
+                    if !answered {
+                        let now = Instant::now();
+                        self.shared.breaker().probe_failed(no_answer(), now);
                         break;
                     }
                     // Before closing: what was doubted until now has been answered.
@@ -259,6 +302,19 @@ impl Keeper {
         self.publish(State::Connecting);
         // Only now: whoever reads again waits for the next connection.
         self.shared.reads.detach(wire.number, &gone());
+        answered
+    }
+
+    /// What it is told next. Meanwhile an outage is over; where connections were in doubt, once one lasts.
+    async fn event(&mut self, lasts: Instant) -> Option<Event> {
+        if self.down
+            && self.doubtful > 0
+            && let Ok(event) = timeout_at(lasts, self.inbox.recv()).await
+        {
+            return event;
+        }
+        self.report_up();
+        self.inbox.recv().await
     }
 
     /// With the breaker open, probes keep to its times.
@@ -319,6 +375,13 @@ impl Drop for Keeper {
             breaker.probe_succeeded();
         }
     }
+}
+
+fn no_answer() -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Unavailable,
+        "the server takes connections, but ends them or does not answer",
+    )
 }
 
 /// A reply of the right shape, or none if the server refuses.

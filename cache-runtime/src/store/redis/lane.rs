@@ -37,7 +37,7 @@ use super::{
     call::{Call, Waiting},
     clock::Clock,
     keeper::{Event, Keeper},
-    reads::{Company, Reads},
+    reads::{Company, Held, Reads},
     reply::{FromReply, Timed},
     script::Script,
     ticket::Ticket,
@@ -256,8 +256,8 @@ impl Lane {
         })
     }
 
-    /// Reads a key and its tags, and asks to be told of the next change of the key: one `GET` or
-    /// `MGET` with a word before it.
+    /// Reads a key and then its tags, and asks to be told of the next change of the key: a `GET` for
+    /// each, with a word before them.
     ///
     /// Fails, waits and is dropped like [`call`](Self::call).
     pub(super) async fn look_up_watched(
@@ -462,20 +462,19 @@ impl Shared {
         time: &Range<Instant>,
         context: &mut Context<'_>,
     ) -> Option<Ticket> {
-        let (ticket, held) = self.reads.join(key, tags, time)?;
-        if let Some(mut held) = held {
-            // What is left, if anything, the driver writes.
-            let _ = held.write(context);
-        }
-        Some(ticket)
+        let joined = self.reads.join(key, tags, time)?;
+        Some(begun(joined, context))
     }
 
     /// Whether the server answers a read in time, with whatever.
     pub(super) async fn answers_reads(&self, deadline: Instant) -> bool {
-        // Of no namespace.
+        // Of no namespace, so a user may have no right to it.
         let key = Key::raw("", "");
         let time = Instant::now()..deadline;
-        let join = poll_fn(|context| Poll::Ready(self.join(&key, &[], &time, context)));
+        let join = poll_fn(|context| {
+            let joined = self.reads.join_alone(&key, &time);
+            Poll::Ready(joined.map(|joined| begun(joined, context)))
+        });
         let Some(ticket) = join.await else {
             return false;
         };
@@ -544,7 +543,7 @@ impl Shared {
     }
 
     /// Starts a keeper on the current runtime if the slot's state allows it; false if there is
-    /// no runtime.
+    /// no runtime, or it ends: what is dropped then may call still, and would start one after another.
     fn start_keeper(self: &Arc<Self>, allowed: impl Fn(&State) -> bool) -> bool {
         let Ok(runtime) = Handle::try_current() else {
             return false;
@@ -566,7 +565,11 @@ impl Shared {
         let Some((keeper, tenure)) = keeper else {
             return true;
         };
-        let mut task = Some(AbortOnDrop(runtime.spawn(keeper.run()).abort_handle()));
+        let task = runtime.spawn(keeper.run()).abort_handle();
+        if task.is_finished() {
+            return false;
+        }
+        let mut task = Some(AbortOnDrop(task));
         self.slot.send_if_modified(|slot| {
             // Otherwise the keeper was replaced or closed already, and is aborted here.
             if slot.tenure == tenure
@@ -578,6 +581,15 @@ impl Shared {
         });
         true
     }
+}
+
+/// Writes what whoever has joined is to write.
+fn begun((ticket, held): (Ticket, Option<Held<'_>>), context: &mut Context<'_>) -> Ticket {
+    if let Some(mut held) = held {
+        // What is left, if anything, the driver writes.
+        let _ = held.write(context);
+    }
+    ticket
 }
 
 /// What a read gets whose connection is gone.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   join ──► wait for the ticket ───────────────► done
-//!     │ no connection, or another runtime's   │
+//!     │ no connection, or nobody keeps its    │
+//!     │ time                                  │
 //!     └──► the long way, boxed ◄──────────────┘ the connection broke: once
 //!            └────────────────────────────────► done
 //! ```

@@ -86,7 +86,7 @@ impl RedisStore {
                 reason: error.category().to_owned(),
             })?;
         let breakers: Arc<[Breaker]> = (0..config.lanes())
-            .map(|_| Breaker::new(BreakerPolicy::default()))
+            .map(|_| Breaker::new(BreakerPolicy::DEFAULT))
             .collect();
         let clock = Arc::<Clock>::default();
         let lane = |number| {
@@ -111,8 +111,8 @@ impl RedisStore {
     /// A read that has its lane to itself is one `GET`, or one `MGET` with tags. Reads that wait
     /// at the same moment share an `MGET`; dropping one of them leaves the others alone. What is
     /// no string counts as absent in an `MGET`. A server that refuses `MGET` gets `GET`s in one
-    /// go instead, between which other commands may run. One timer serves all reads that share a
-    /// command.
+    /// go instead, between which other commands may run. One timer serves reads that share a
+    /// command, but for those whose time is over before it looks.
     ///
     /// # Errors
     ///
@@ -354,9 +354,9 @@ impl RedisStore {
         Ok(())
     }
 
-    /// Reads like [`look_up_within`](Self::look_up_within), and asks to be told when the entry changes:
-    /// `CLIENT CACHING YES` and one `GET` or `MGET`, sent as one. Sent a second time if the
-    /// connection broke under it.
+    /// Reads the entry and then its tags, and asks to be told when the entry changes: `CLIENT CACHING
+    /// YES` and a `GET` for each, sent together. Other commands may run in between: what is read of a
+    /// tag is never older than the entry. Sent a second time if the connection broke under it.
     ///
     /// # Errors
     ///

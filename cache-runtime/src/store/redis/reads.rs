@@ -15,11 +15,11 @@ use std::{
     thread,
 };
 
-use parking_lot::Mutex;
-use tokio::{runtime, sync::oneshot, time::Instant};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::{runtime, time::Instant};
 
 use super::{
-    batch::{Batch, Once, given_up},
+    batch::{Batch, Once},
     desk::Desk,
     lane::{Failure, gone},
     later::wake_later,
@@ -142,54 +142,54 @@ impl Reads {
         tags: &[Key],
         time: &Range<Instant>,
     ) -> Option<(Ticket, Option<Held<'_>>)> {
-        let (reply, ticket) = oneshot::channel();
-        let mut guard = self.desk.lock();
+        let mut desk = self.desk.lock();
+        let ticket = desk.add(key, tags, time)?;
+        Some((ticket, self.joined(desk, time.start)))
+    }
+
+    /// The same with a command of its own: if that is refused, it says nothing of others.
+    pub(super) fn join_alone(
+        &self,
+        key: &Key,
+        time: &Range<Instant>,
+    ) -> Option<(Ticket, Option<Held<'_>>)> {
+        let mut desk = self.desk.lock();
+        desk.close();
+        let ticket = desk.add(key, &[], time)?;
+        desk.close();
+        Some((ticket, self.joined(desk, time.start)))
+    }
+
+    /// Somebody has joined: who does, with the pen, or the driver sees to what is to be written.
+    #[inline]
+    fn joined(&self, mut guard: MutexGuard<'_, Desk>, now: Instant) -> Option<Held<'_>> {
         let desk = &mut *guard;
-        let apart = desk.link.as_ref()?.apart;
-        if desk.open.keys + 1 + tags.len() > desk.most_keys() {
-            desk.close();
-        }
-        let batch = &mut desk.open;
-        if batch.keys == 0 {
-            batch.apart = apart;
-            batch.answered = desk.answered;
-        }
-        batch.since.get_or_insert(time.start);
-        let deadline = given_up(time);
-        let once = (desk.companies > 0).then(|| desk.once.clone());
-        batch.add(key, tags, reply, once.clone(), deadline);
-        let link = desk.link.as_ref()?;
-        let ticket = Ticket {
-            reply: ticket,
-            timed_by: Some(link.runtime).filter(|_| !link.is_before_alarm(Some(deadline))),
-            answered: desk.answered,
-            once,
-        };
         if desk.companies > 0 {
-            return Some((ticket, None));
+            return None;
         }
+        let link = desk.link.as_ref()?;
         let most = match desk.full.is_empty() {
             true => link.most_under_way(),
             false => link.most_full_under_way(),
         };
         let may = desk.sent.len() < most && !desk.waits_for_reply();
-        if desk.is_ripe(time.start)
+        if desk.is_ripe(now)
             && let Some(link) = &mut desk.link
             && let Some(mut pen) = link.pen.take_if(|pen| pen.is_idle())
         {
             let number = link.number;
             match desk.full.is_empty() {
-                true => desk.next().leave(&mut pen, &mut desk.sent, time.start),
+                true => desk.next().leave(&mut pen, &mut desk.sent, now),
                 false => desk.let_full_leave(&mut pen),
             }
-            return Some((ticket, Some(Held::new(self, number, pen))));
+            return Some(Held::new(self, number, pen));
         }
         let idle = desk.link.as_ref().filter(|link| may && link.idle);
         let driver = idle.filter(|_| desk.open.call());
         let driver = driver.and_then(|link| link.driver.clone());
         drop(guard);
         driver.iter().for_each(wake_later);
-        Some((ticket, None))
+        None
     }
 
     /// Somebody gives up a read whose time is not over yet. Of all who do until somebody is answered, the

@@ -113,18 +113,9 @@ pub(super) fn gets(replies: Value, keys: usize) -> Result<Vec<Value>, OutOfStep>
     }
 }
 
-/// What the replies to a `GET` of an entry and of each of its tags say. Takes all of them, also
-/// where one is an error: what follows them may belong to another caller.
-pub(super) fn found(
-    mut replies: impl Iterator<Item = Value>,
-    now: Option<u64>,
-) -> Result<Found, StoreError> {
-    let found = read(&mut replies, now);
-    replies.for_each(drop);
-    found
-}
-
-fn read(replies: &mut impl Iterator<Item = Value>, now: Option<u64>) -> Result<Found, StoreError> {
+/// What the replies to a `GET` of an entry and of each of its tags say.
+pub(super) fn found(replies: Vec<Value>, now: Option<u64>) -> Result<Found, StoreError> {
+    let mut replies = replies.into_iter();
     let bytes = |reply| match reply {
         Value::ServerError(error) => Err(store_error(&error.into())),
         Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),

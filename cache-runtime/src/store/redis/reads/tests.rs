@@ -130,6 +130,28 @@ async fn nobody_joins_where_there_is_no_connection() {
     assert!(matches!(due(&reads), Turn::Nothing));
 }
 
+/// If it is refused, that says nothing of others.
+#[tokio::test]
+async fn who_joins_alone_shares_no_command() {
+    let (reads, mut server) = desk();
+    let _others = ["a", "b", "c"].map(|text| join(&reads, text, LONG));
+    let (mut alone, held) = reads
+        .join_alone(&key("alone"), &lasting(LONG))
+        .expect("a connection");
+    drop(held);
+    let _more = ["d", "e"].map(|text| join(&reads, text, LONG));
+    write(due(&reads));
+    let text = written(&mut server).await;
+    let commands: Vec<_> = text
+        .split('*')
+        .filter(|text| text.contains("alone"))
+        .collect();
+    assert_eq!(commands, ["2\r\n$3\r\nGET\r\n$11\r\nreads:alone\r\n"]);
+    while reply(&mut alone).is_none() {
+        answer(reads.next(LINK).expect("its batch"), "value");
+    }
+}
+
 /// As where a connection's runtime is not driven any more, so that nobody says that it has gone.
 #[tokio::test]
 async fn a_connection_does_not_inherit_the_reads_of_the_one_before() {
