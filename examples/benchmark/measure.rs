@@ -1,5 +1,6 @@
 //! How many calls a second there are, and how long each takes.
 
+use std::fmt::Display;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,20 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// What a turn gave.
 pub struct Measured {
+    /// Without those that failed, as in all that follows.
     pub calls_per_second: f64,
     pub median: Duration,
     /// One call in a hundred takes longer.
     pub p99: Duration,
+    pub failed: Failed,
+}
+
+/// Calls that ended with an error.
+#[derive(Default)]
+pub struct Failed {
+    pub calls: u64,
+    /// What one of them said.
+    pub message: String,
 }
 
 /// Steps of the progress bar in a turn.
@@ -35,22 +46,27 @@ pub async fn measure<F, T, E>(
 where
     F: Future<Output = std::result::Result<T, E>> + Send + 'static,
     T: 'static,
-    E: Send + std::error::Error + 'static,
+    E: Display + Send + 'static,
 {
     let start = Instant::now();
     let mut all = JoinSet::new();
     for caller in 0..callers {
         all.spawn(keep_calling(caller as u64, start + length, call));
     }
-    for _ in 0..ticks(length) {
-        tokio::time::sleep(TICK).await;
-        bar.inc(1);
-    }
-    let mut times = Vec::new();
+    let reached = bar.position() + ticks(length);
+    let moving = tokio::spawn(keep_moving(bar.clone(), ticks(length)));
+    let (mut times, mut failed) = (Vec::new(), Failed::default());
     while let Some(caller) = all.join_next().await {
-        times.extend(caller??);
+        let (more, failures) = caller?;
+        times.extend(more);
+        failed.calls += failures.calls;
+        if failures.calls > 0 {
+            failed.message = failures.message;
+        }
     }
-    let took = start.elapsed().max(length).as_secs_f64();
+    let took = start.elapsed().as_secs_f64();
+    moving.abort();
+    bar.set_position(reached);
     times.sort_unstable();
     let at = |percent: usize| {
         let place = times.len() * percent / 100;
@@ -60,28 +76,46 @@ where
         calls_per_second: times.len() as f64 / took,
         median: at(50),
         p99: at(99),
+        failed,
     })
+}
+
+/// Moves the bar by so many steps, while others compute.
+async fn keep_moving(bar: ProgressBar, steps: u64) {
+    for _ in 0..steps {
+        tokio::time::sleep(TICK).await;
+        bar.inc(1);
+    }
 }
 
 async fn keep_calling<F, T, E>(
     caller: u64,
     end: Instant,
     call: fn(u64) -> F,
-) -> std::result::Result<Vec<Duration>, E>
+) -> (Vec<Duration>, Failed)
 where
     F: Future<Output = std::result::Result<T, E>>,
+    E: Display,
 {
-    let mut times = Vec::new();
+    let (mut times, mut failed) = (Vec::new(), Failed::default());
     // Not all callers ask for the same at the same time.
     let mut argument = caller * 7;
     loop {
         let start = Instant::now();
         if start >= end {
-            return Ok(times);
+            return (times, failed);
         }
         argument = (argument + 1) % ARGUMENTS;
-        black_box(call(argument).await?);
-        times.push(start.elapsed());
+        match call(argument).await {
+            Ok(value) => {
+                black_box(value);
+                times.push(start.elapsed());
+            }
+            Err(error) => {
+                failed.calls += 1;
+                failed.message = error.to_string();
+            }
+        }
         // A call that is answered inside this process never waits, and would let nobody else run.
         tokio::task::coop::consume_budget().await;
     }

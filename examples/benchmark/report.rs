@@ -57,6 +57,18 @@ pub fn table(pairs: &[Pair]) {
             format!("{factor:.1} ×")
         );
     }
+    for pair in pairs {
+        for (name, measured) in pair.sides() {
+            let (failed, callers) = (&measured.failed, pair.callers);
+            if failed.calls > 0 {
+                let calls = HumanCount(failed.calls);
+                println!(
+                    "{calls} calls of {callers} at once, {name}, failed and are not counted: {}",
+                    failed.message
+                );
+            }
+        }
+    }
     println!();
 }
 
@@ -68,7 +80,7 @@ pub fn chart(pairs: &[Pair]) {
         .fold(1.0, f64::max);
     println!("Calls per second:");
     for pair in pairs {
-        for (name, measured) in [("not annotated", &pair.bare), ("#[cached]", &pair.cached)] {
+        for (name, measured) in pair.sides() {
             let rate = measured.calls_per_second;
             let length = (rate / highest * LONGEST).round().max(1.0) as usize;
             println!(
@@ -85,10 +97,11 @@ pub fn chart(pairs: &[Pair]) {
 /// How annotated calls were served.
 pub fn served(stats: &Stats) {
     for function in &stats.functions {
-        let part = 100.0 * function.hits as f64 / function.calls.max(1) as f64;
+        let hits = function.hits + function.near;
+        let part = 100.0 * hits as f64 / function.calls.max(1) as f64;
         println!(
             "{} of {} annotated calls, the filling included, were hits: {part:.2} %.",
-            HumanCount(function.hits),
+            HumanCount(hits),
             HumanCount(function.calls)
         );
     }
