@@ -18,10 +18,14 @@ impl RedisServer {
     ///
     /// # Errors
     ///
-    /// If `redis-server` is not there or does not answer within five seconds.
+    /// If `redis-server` is not there, ends, or does not answer within five seconds.
     pub fn start() -> io::Result<Self> {
         let mut server = Self::absent()?;
-        server.restart()?;
+        if server.restart().is_err() {
+            // Another process may take the port between our look and the server's.
+            server = Self::absent()?;
+            server.restart()?;
+        }
         Ok(server)
     }
 
@@ -44,7 +48,7 @@ impl RedisServer {
     ///
     /// # Errors
     ///
-    /// If it does not answer within five seconds.
+    /// If it ends, because its port is taken, or does not answer within five seconds.
     pub fn restart(&mut self) -> io::Result<()> {
         self.kill();
         let port = self.port.to_string();
@@ -56,6 +60,12 @@ impl RedisServer {
             .spawn()?;
         self.process = Some(process);
         for _ in 0..5000 {
+            if self.has_ended()? {
+                // Whoever answers is another one.
+                return Err(io::Error::other(format!(
+                    "redis-server has ended: is port {port} taken?"
+                )));
+            }
             if self.answers() {
                 return Ok(());
             }
@@ -116,6 +126,13 @@ impl RedisServer {
             Ok(())
         } else {
             Err(io::Error::other(format!("`kill {signal}` failed")))
+        }
+    }
+
+    fn has_ended(&mut self) -> io::Result<bool> {
+        match &mut self.process {
+            Some(process) => Ok(process.try_wait()?.is_some()),
+            None => Ok(true),
         }
     }
 

@@ -20,7 +20,7 @@ pub enum Read {
     Failed(String),
 }
 
-/// The three types, read twice each: the last read counts.
+/// The three types, each read so many times: the last read counts.
 pub async fn read(subject: Subject, url: &str, times: usize) -> Result<[Read; 3], String> {
     let caches = subjects::Caches::open(url).await?;
     let mut reads = [Read::Loaded, Read::Loaded, Read::Loaded];

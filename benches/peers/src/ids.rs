@@ -1,4 +1,4 @@
-//! Which page a caller asks for.
+//! Which page a caller asks for, and whatever else is drawn.
 
 use std::ops::Range;
 

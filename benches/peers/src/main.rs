@@ -54,26 +54,31 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
-    let mut sections = Vec::new();
+    let (mut sections, mut methods) = (Vec::new(), Vec::new());
     if options.includes(Part::Hits) {
         sections.extend(hits::sections(&measure_hits(options.hits())?));
+        methods.push(hits::method(options.hits()));
     }
     if options.includes(Part::Behaviour) {
         let seen = runtime()?.block_on(behaviour::observe(options.behaviour()))?;
         sections.push(behaviour::section(&seen));
+        methods.push(behaviour::METHOD.to_owned());
     }
     if options.includes(Part::Coherence) {
         let seen = runtime()?.block_on(coherence::observe(options.coherence()))?;
         sections.push(coherence::section(&seen));
+        methods.push(coherence::method(options.coherence()));
     }
     if options.includes(Part::Many) {
         let seen = runtime()?.block_on(many::measure(options.many()))?;
         sections.push(many::section(&seen));
+        methods.push(many::method(options.many()));
     }
     if options.includes(Part::Cost) {
         sections.extend(cost::sections(&cost::measure(options.cost())?));
+        methods.push(cost::METHOD.to_owned());
     }
-    report::publish(&sections, options.quick, &options.out())?;
+    report::publish(&sections, &methods, options.quick, &options.out())?;
     Ok(())
 }
 
@@ -82,6 +87,10 @@ fn measure_hits(plan: hits::Plan) -> Result<Vec<hits::Hits>, Box<dyn Error>> {
         let server = RedisServer::start()?;
         runtime()?.block_on(hits::measure(plan, &server))?
     };
+    if !processor::can_be_chosen() {
+        eprintln!("Hits where processors are chosen are left out: there is no choice here");
+        return Ok(all);
+    }
     all.extend({
         let server = {
             let _kept = Kept::on_last()?;

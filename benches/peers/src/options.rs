@@ -15,8 +15,8 @@ cargo xtask bench [--quick] [--only hits|behaviour|coherence|many|cost] [--round
   --seconds S  how long each contender has in a round, for instance 0.5
   --scan-keys N
                how many keys are scanned past the copies in a process: 10000000 by default
-  --out DIR    where report.md and its charts go: docs/benchmarks by default, for a quick or
-               partial run target/benchmarks";
+  --out DIR    where report.md and its charts go: docs/benchmarks by default, target/benchmarks
+               where another option is given";
 
 /// The parts of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Options {
             match name.as_str() {
                 "--only" => options.only = Some(part(&value).ok_or_else(wrong)?),
                 "--rounds" => options.rounds = Some(value.parse().map_err(|_| wrong())?),
-                "--seconds" => options.seconds = Some(value.parse().map_err(|_| wrong())?),
+                "--seconds" => options.seconds = Some(seconds(&value).ok_or_else(wrong)?),
                 "--scan-keys" => options.scan_keys = Some(value.parse().map_err(|_| wrong())?),
                 "--out" if !value.is_empty() => options.out = Some(value.into()),
                 _ => return Err(wrong()),
@@ -130,7 +130,8 @@ impl Options {
 
     /// Numbers that are not meant to be published do not replace those that are.
     pub fn out(&self) -> PathBuf {
-        let is_whole = !self.quick && self.only.is_none();
+        let is_usual = self.rounds.is_none() && self.seconds.is_none() && self.scan_keys.is_none();
+        let is_whole = !self.quick && self.only.is_none() && is_usual;
         let default = if is_whole {
             "docs/benchmarks"
         } else {
@@ -140,6 +141,11 @@ impl Options {
         let out = self.out.clone();
         out.unwrap_or_else(|| PathBuf::from(root).join(default))
     }
+}
+
+fn seconds(text: &str) -> Option<f64> {
+    let seconds: f64 = text.parse().ok()?;
+    seconds.is_finite().then_some(seconds)
 }
 
 fn part(name: &str) -> Option<Part> {

@@ -18,7 +18,7 @@ use crate::worker::say;
 use outage::{Absence, Outage};
 use stampede::Stampede;
 
-pub use report::section;
+pub use report::{METHOD, section};
 pub use subject::Subject;
 
 /// A call that takes longer has no answer.
@@ -38,9 +38,10 @@ const ALONE: [Subject; 9] = [
 ];
 
 /// Who has an outage when Redis has one.
-const ON_REDIS: [Subject; 6] = [
+const ON_REDIS: [Subject; 7] = [
     Subject::Annotated,
     Subject::ByHand,
+    Subject::ByHandCareful,
     Subject::Pooled,
     Subject::Cached,
     Subject::CachedManaged,

@@ -5,6 +5,12 @@ use super::outage::Outage;
 use super::{Seen, Subject};
 use crate::report::{Section, Table, nanoseconds};
 
+/// How that is watched.
+pub const METHOD: &str = "\
+* **When it matters**: every scenario runs in processes of its own with a Redis of its own, and is \
+watched, not asserted. Calls have 30 s. *By hand* an error of Redis is one of the call, and the \
+multiplexed connection does not come back, but where it says otherwise.";
+
 pub fn section(seen: &Seen) -> Section {
     let outage = nanoseconds(seen.plan.outage.as_nanos() as f64);
     Section {

@@ -6,7 +6,7 @@ use cache_runtime::Cache;
 
 use crate::contenders::Contender;
 use crate::contenders::annotated::{self, Annotated};
-use crate::contenders::by_hand::ByHand;
+use crate::contenders::by_hand::{ByHand, ByHandCareful};
 use crate::contenders::cached::{Cached, CachedManaged};
 use crate::contenders::format::Format;
 use crate::contenders::hitbox::{Hitbox, HitboxShared};
@@ -19,6 +19,7 @@ pub enum Subject {
     Annotated,
     Embedded,
     ByHand,
+    ByHandCareful,
     Pooled,
     Cached,
     CachedManaged,
@@ -37,10 +38,11 @@ pub trait Job: Send {
 }
 
 impl Subject {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Annotated,
         Self::Embedded,
         Self::ByHand,
+        Self::ByHandCareful,
         Self::Pooled,
         Self::Cached,
         Self::CachedManaged,
@@ -74,6 +76,7 @@ impl Subject {
             Self::Annotated => job.run(Annotated(annotated::open(url).await?)).await,
             Self::Embedded => job.run(Embedded(Cache::memory())).await,
             Self::ByHand => job.run(ByHand::open(url, Format::MessagePack).await?).await,
+            Self::ByHandCareful => job.run(ByHandCareful::open(url)?).await,
             Self::Pooled => job.run(Pooled::open(url)?).await,
             Self::Cached => job.run(Cached::new(url)).await,
             Self::CachedManaged => job.run(CachedManaged::new(url)).await,
@@ -92,6 +95,7 @@ impl fmt::Display for Subject {
             Self::Annotated => "`#[cached]` on Redis",
             Self::Embedded => "`#[cached]`, embedded store",
             Self::ByHand => "redis-rs by hand",
+            Self::ByHandCareful => "redis-rs by hand, connection manager, or the function",
             Self::Pooled => "deadpool-redis by hand",
             Self::Cached => "`cached` on Redis",
             Self::CachedManaged => "`cached` on Redis, connection manager",

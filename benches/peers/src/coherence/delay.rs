@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use super::load::{Load, Shape};
 use super::raw::Raw;
 use super::sites::{self, Sites};
-use super::{Plan, WORD};
+use super::{PATIENCE, Plan, WORD};
 use crate::ids::Ids;
 use crate::origin::Failure;
 use crate::worker::{self, Steady};
@@ -195,13 +195,17 @@ impl Reader {
 
     /// Until a copy serves, and is not dropped again because the server tells of the load, too.
     async fn settle(&self, id: u64) -> Result<(), Failure> {
-        loop {
-            self.sites.until_near(id).await?;
-            tokio::time::sleep(SETTLED).await;
-            if self.sites.is_near(id).await {
-                return Ok(());
+        let settled = async {
+            loop {
+                self.sites.until_near(id).await?;
+                tokio::time::sleep(SETTLED).await;
+                if self.sites.is_near(id).await {
+                    return Ok(());
+                }
             }
-        }
+        };
+        let settled = tokio::time::timeout(PATIENCE, settled).await;
+        settled.map_err(|_| Failure::of("no copy stays"))?
     }
 
     /// Looks all the time whether the copy serves, and lets others compute between two looks.
@@ -213,12 +217,16 @@ impl Reader {
     ) -> Result<(), Failure> {
         self.runtime.block_on(self.settle(id))?;
         ask.send(id).map_err(Failure::of)?;
-        let mut last = Instant::now();
+        let asked = Instant::now();
+        let mut last = asked;
         let gone = loop {
             let look = Instant::now();
             // The last one is a miss, which brings the entry back.
             if !self.runtime.block_on(self.sites.is_near(id)) {
                 break look;
+            }
+            if look > asked + PATIENCE {
+                return Err(Failure::of("a copy outlasts its change"));
             }
             last = look;
             thread::yield_now();

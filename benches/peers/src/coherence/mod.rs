@@ -26,7 +26,7 @@ use race::Race;
 use scan::Scan;
 use toll::Toll;
 
-pub use report::section;
+pub use report::{method, section};
 
 /// The word on the command line before the part that a worker plays here.
 pub const WORD: &str = "coherence";

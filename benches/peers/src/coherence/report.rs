@@ -8,6 +8,18 @@ use super::toll::{PROCESSES, Row, Toll};
 use super::{Plan, Seen};
 use crate::report::{Section, Table, count, median, nanoseconds, quantile, spread};
 
+/// How that is measured.
+pub fn method(plan: Plan) -> String {
+    format!(
+        "* **Copies in the process**: the cost of tracking is measured in {} rounds of {}, with a server and \
+         processes of its own for each number of them in each round. CPU time is what the server says of \
+         itself. In the race the reader's and the writer's connections are in one process. In the scan the \
+         keys are written by another cache in the same process, 10,000 at a time, before they are read.",
+        plan.rounds,
+        nanoseconds(plan.length.as_nanos() as f64),
+    )
+}
+
 pub fn section(seen: &Seen) -> Section {
     let mut tables: Vec<_> = seen.tolls.iter().map(tolls).collect();
     tables.push(delays(&seen.delays));
@@ -171,8 +183,8 @@ fn races(plan: &Plan, races: &[Race]) -> Table {
         table.row(race.name, cells);
     }
     table.note(
-        "All are overwritten by `SET` from another connection: by `entry.put(&value)` of another \
-         cache, by redis-rs, and by `cached`, which sends a `GET` along.",
+        "All are overwritten from another connection: by `entry.put(&value)` of another cache, by `SET` of \
+         redis-rs, and by `cached`, which sends a `GET` along.",
     );
     table
 }
@@ -202,7 +214,7 @@ fn scans(plan: &Plan, scan: &Scan) -> Table {
         table.row(&name, cells);
     }
     table.note(format!(
-        "{} callers, values of {} B; {} keys a second; {} were found; {} copies in the end, weighed \
+        "{} callers, values of {} B; {} keys a second are written, read and in the end deleted; {} were found; {} copies in the end, weighed \
          {} times. What was scanned {} keys before is deleted.",
         scan::CALLERS,
         scan::LENGTH,

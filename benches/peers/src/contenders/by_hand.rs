@@ -1,7 +1,7 @@
 //! Cache-aside by hand over one multiplexed connection of redis-rs: what others are compared with.
 
 use redis::AsyncCommands as _;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 
 use super::Contender;
 use super::format::Format;
@@ -58,6 +58,46 @@ impl Contender for ByHand {
 
     async fn remove(&self, id: u64) -> Result<(), Failure> {
         let deleted: Result<(), _> = self.connection.clone().del(key(self.format, id)).await;
+        deleted.map_err(Failure::of)
+    }
+}
+
+/// As careful as it gets by hand: on a connection that comes back by itself, and where Redis fails, the
+/// function answers.
+pub struct ByHandCareful {
+    connection: ConnectionManager,
+}
+
+impl ByHandCareful {
+    pub fn open(url: &str) -> Result<Self, Failure> {
+        let client = redis::Client::open(url).map_err(Failure::of)?;
+        let connection = client.get_connection_manager_lazy(ConnectionManagerConfig::new());
+        Ok(Self {
+            connection: connection.map_err(Failure::of)?,
+        })
+    }
+}
+
+const FORMAT: Format = Format::MessagePack;
+
+impl Contender for ByHandCareful {
+    type Value = Page;
+
+    async fn get(&self, id: u64) -> Result<Page, Failure> {
+        let mut connection = self.connection.clone();
+        let key = key(FORMAT, id);
+        let found: Result<Option<Vec<u8>>, _> = connection.get(&key).await;
+        if let Ok(Some(bytes)) = found {
+            return FORMAT.decode(&bytes);
+        }
+        let page = origin::load(id).await?;
+        // What is not stored now is stored by another call.
+        let _stored: Result<(), _> = connection.set_ex(&key, FORMAT.encode(&page)?, TTL).await;
+        Ok(page)
+    }
+
+    async fn remove(&self, id: u64) -> Result<(), Failure> {
+        let deleted: Result<(), _> = self.connection.clone().del(key(FORMAT, id)).await;
         deleted.map_err(Failure::of)
     }
 }

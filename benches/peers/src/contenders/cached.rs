@@ -1,25 +1,17 @@
 //! The crate `cached`: its macro over its Redis store.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use cached::macros::concurrent_cached;
-use cached::{AsyncRedisCache, ConcurrentCachedAsync as _};
+use cached::AsyncRedisCache;
 
-use super::Contender;
-use crate::origin::{self, Failure};
 use crate::page::Page;
-
-/// The address, which has to be known before the first call; one for the process.
-static URL: OnceLock<String> = OnceLock::new();
 
 type Store = AsyncRedisCache<u64, Page>;
 
 /// The store on a multiplexed connection, as it is by default. The macro has no other way to go on
 /// than to panic if there is none.
-async fn store(prefix: &str, managed: bool) -> Store {
-    let url = URL.get().map_or("", String::as_str);
-    let store = Store::builder(prefix)
+async fn store(url: &str, managed: bool) -> Store {
+    let store = Store::builder("page")
         .connection_string(url)
         .connection_manager(managed)
         .ttl(Duration::from_secs(3600));
@@ -30,70 +22,67 @@ async fn store(prefix: &str, managed: bool) -> Store {
     }
 }
 
-#[concurrent_cached(
-    ty = "AsyncRedisCache<u64, Page>",
-    create = { store("page", false).await },
-    map_error = |error| Failure(error.to_string())
-)]
-async fn page(id: u64) -> Result<Page, Failure> {
-    origin::load(id).await
+/// The annotated function, whose one store is opened at its first call: for another server, another function.
+macro_rules! cached_pages {
+    ($($(#[$doc:meta])* $contender:ident in $module:ident, managed: $managed:literal;)*) => {$(
+        pub use $module::$contender;
+
+        mod $module {
+            use std::sync::OnceLock;
+
+            use cached::macros::concurrent_cached;
+            use cached::{AsyncRedisCache, ConcurrentCachedAsync as _};
+
+            use crate::contenders::Contender;
+            use crate::origin::{self, Failure};
+            use crate::page::Page;
+
+            /// The address, which has to be known before the first call.
+            static URL: OnceLock<String> = OnceLock::new();
+
+            #[concurrent_cached(
+                ty = "AsyncRedisCache<u64, Page>",
+                create = { super::store(URL.get().map_or("", String::as_str), $managed).await },
+                map_error = |error| Failure(error.to_string())
+            )]
+            async fn page(id: u64) -> Result<Page, Failure> {
+                origin::load(id).await
+            }
+
+            $(#[$doc])*
+            pub struct $contender(());
+
+            impl $contender {
+                pub fn new(url: &str) -> Self {
+                    URL.get_or_init(|| url.to_owned());
+                    Self(())
+                }
+            }
+
+            impl Contender for $contender {
+                type Value = Page;
+
+                async fn get(&self, id: u64) -> Result<Page, Failure> {
+                    page(id).await
+                }
+
+                async fn remove(&self, id: u64) -> Result<(), Failure> {
+                    let store = PAGE.get().ok_or_else(|| Failure::of("not called yet"))?;
+                    let removed = store.async_cache_remove(&id).await;
+                    removed.map(drop).map_err(Failure::of)
+                }
+            }
+        }
+    )*};
 }
 
-#[concurrent_cached(
-    ty = "AsyncRedisCache<u64, Page>",
-    create = { store("managed", true).await },
-    map_error = |error| Failure(error.to_string())
-)]
-async fn managed_page(id: u64) -> Result<Page, Failure> {
-    origin::load(id).await
-}
-
-/// On the default connection.
-pub struct Cached(());
-
-/// On a connection that comes back by itself: the feature `redis_connection_manager`.
-pub struct CachedManaged(());
-
-impl Cached {
-    pub fn new(url: &str) -> Self {
-        URL.get_or_init(|| url.to_owned());
-        Self(())
-    }
-}
-
-impl CachedManaged {
-    pub fn new(url: &str) -> Self {
-        URL.get_or_init(|| url.to_owned());
-        Self(())
-    }
-}
-
-impl Contender for Cached {
-    type Value = Page;
-
-    async fn get(&self, id: u64) -> Result<Page, Failure> {
-        page(id).await
-    }
-
-    async fn remove(&self, id: u64) -> Result<(), Failure> {
-        let store = PAGE.get().ok_or_else(|| Failure::of("not called yet"))?;
-        let removed = store.async_cache_remove(&id).await;
-        removed.map(drop).map_err(Failure::of)
-    }
-}
-
-impl Contender for CachedManaged {
-    type Value = Page;
-
-    async fn get(&self, id: u64) -> Result<Page, Failure> {
-        managed_page(id).await
-    }
-
-    async fn remove(&self, id: u64) -> Result<(), Failure> {
-        let store = MANAGED_PAGE
-            .get()
-            .ok_or_else(|| Failure::of("not called yet"))?;
-        let removed = store.async_cache_remove(&id).await;
-        removed.map(drop).map_err(Failure::of)
-    }
+cached_pages! {
+    /// On the default connection.
+    Cached in usual, managed: false;
+    /// The same, with a server that has a processor of its own.
+    CachedApart in apart, managed: false;
+    /// The same, with a server on the same processor.
+    CachedOnOne in on_one, managed: false;
+    /// On a connection that comes back by itself: the feature `redis_connection_manager`.
+    CachedManaged in managed, managed: true;
 }

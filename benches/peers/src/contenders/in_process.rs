@@ -223,7 +223,7 @@ impl Contender for Moka {
     type Value = Arc<Page>;
 
     async fn get(&self, id: u64) -> Result<Arc<Page>, Failure> {
-        let page = self.0.try_get_with(id, load(id)).await;
+        let page = self.0.try_get_with_by_ref(&id, load(id)).await;
         page.map_err(|failure| Failure::clone(&failure))
     }
 

@@ -1,6 +1,6 @@
 //! Cache-aside by hand over a pool of connections: `deadpool-redis` as it is by default.
 
-use deadpool_redis::{Config, Pool, Runtime};
+use deadpool_redis::{Config, Pool, PoolConfig, Runtime};
 use redis::AsyncCommands as _;
 
 use super::Contender;
@@ -12,6 +12,11 @@ use crate::page::Page;
 const FORMAT: Format = Format::MessagePack;
 
 pub struct Pooled(Pool);
+
+/// How many a pool has.
+pub fn connections() -> usize {
+    PoolConfig::default().max_size
+}
 
 impl Pooled {
     pub fn open(url: &str) -> Result<Self, Failure> {

@@ -1,5 +1,5 @@
 //! As little as can be: GETs written by hand on one TCP connection, many in flight. It knows no
-//! errors, no timeouts and no reconnecting: a floor to measure against, not a client.
+//! timeouts and no reconnecting: something to measure against, not a client.
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
@@ -32,6 +32,7 @@ struct Shared {
 struct Queue {
     unsent: Vec<u8>,
     waiting: VecDeque<oneshot::Sender<Bytes>>,
+    is_closed: bool,
 }
 
 impl Wire {
@@ -59,6 +60,9 @@ impl Contender for Wire {
         let (reply, answer) = oneshot::channel();
         {
             let mut queue = self.0.queue();
+            if queue.is_closed {
+                return Err(Failure::of("the connection has ended"));
+            }
             let length = key.len();
             write!(queue.unsent, "*2\r\n$3\r\nGET\r\n${length}\r\n{key}\r\n")
                 .map_err(Failure::of)?;
@@ -106,10 +110,21 @@ async fn send(shared: Arc<Shared>) -> io::Result<()> {
     }
 }
 
-async fn receive(shared: Arc<Shared>, mut stream: OwnedReadHalf) -> io::Result<()> {
+/// Hands out replies; when that ends, whoever waits has an error.
+async fn receive(shared: Arc<Shared>, stream: OwnedReadHalf) {
+    if let Err(error) = replies(&shared, stream).await {
+        eprintln!("RESP by hand: {error}");
+    }
+    let mut queue = shared.queue();
+    queue.is_closed = true;
+    queue.waiting.clear();
+}
+
+async fn replies(shared: &Shared, mut stream: OwnedReadHalf) -> io::Result<()> {
     let mut received = BytesMut::with_capacity(1 << 16);
     while stream.read_buf(&mut received).await? > 0 {
         while let Some(reply) = bulk(&mut received) {
+            let reply = reply?;
             let waiting = shared.queue().waiting.pop_front();
             // A caller that is gone does not want its reply.
             let _ = waiting.map(|waiting| waiting.send(reply));
@@ -118,16 +133,21 @@ async fn receive(shared: Arc<Shared>, mut stream: OwnedReadHalf) -> io::Result<(
     Ok(())
 }
 
-/// Takes a whole bulk string off the front: `$5\r\nhello\r\n`.
-fn bulk(received: &mut BytesMut) -> Option<Bytes> {
+/// Takes a whole bulk string off the front: `$5\r\nhello\r\n`. Anything else is an error.
+fn bulk(received: &mut BytesMut) -> Option<io::Result<Bytes>> {
     let line = received.iter().position(|byte| *byte == b'\n')?;
-    let digits = received.get(1..line.checked_sub(1)?)?;
-    let length: usize = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    let head = received
+        .get(..line)
+        .and_then(|head| str::from_utf8(head).ok());
+    let length = head.and_then(|head| head.strip_prefix('$')?.trim_end().parse().ok());
+    let Some(length): Option<usize> = length else {
+        return Some(Err(io::ErrorKind::InvalidData.into()));
+    };
     if received.len() < line + 1 + length + 2 {
         return None;
     }
     received.advance(line + 1);
     let reply = received.split_to(length).freeze();
     received.advance(2);
-    Some(reply)
+    Some(Ok(reply))
 }

@@ -15,7 +15,7 @@ use crate::report::median;
 use subject::{FUNCTIONS, Subject, TYPES};
 use workshop::{Build, Program, Workshop};
 
-pub use report::sections;
+pub use report::{METHOD, sections};
 
 /// How much is built.
 #[derive(Debug, Clone, Copy)]

@@ -4,6 +4,11 @@ use super::{Cost, Costs};
 use crate::chart::{Bar, Chart, Panel, Row, Scale};
 use crate::report::{Section, Table};
 
+/// How that is measured.
+pub const METHOD: &str = "\
+* **Compiling**: programs with one and with many functions are generated and built with their \
+dependencies built before; a cell is the difference divided by the number of functions.";
+
 pub fn sections(costs: &Costs) -> Vec<Section> {
     let functions = format!(
         "What one function adds, of {} that share a value type",

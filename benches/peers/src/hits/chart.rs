@@ -27,7 +27,10 @@ pub fn charts(hits: &Hits) -> Vec<Chart> {
     vec![
         Chart {
             name: format!("hits-{name}"),
-            title: format!("{what}: calls per second as a ratio to the baseline"),
+            title: format!(
+                "{what}: calls per second as a ratio to {}",
+                hits.place.baseline()
+            ),
             rows: rows(hits),
             panels: ratios(hits),
         },

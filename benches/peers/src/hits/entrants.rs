@@ -11,7 +11,7 @@ use super::turn::Entrant;
 use crate::contenders::annotated::{self, Annotated, AnnotatedPostcard};
 use crate::contenders::bare::Bare;
 use crate::contenders::by_hand::ByHand;
-use crate::contenders::cached::Cached;
+use crate::contenders::cached::{Cached, CachedApart, CachedOnOne};
 use crate::contenders::format::Format;
 use crate::contenders::hitbox::Hitbox;
 use crate::contenders::in_process::{
@@ -20,6 +20,12 @@ use crate::contenders::in_process::{
 use crate::contenders::pooled::Pooled;
 use crate::contenders::wire::Wire;
 use crate::origin::Failure;
+
+/// A turn, unless it is to be shorter.
+pub const LONGEST_TURN: Duration = Duration::from_millis(50);
+
+/// And where it is to be, for each caller.
+pub const TURN_OF_ONE: Duration = Duration::from_micros(500);
 
 /// Where pages are cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +40,7 @@ pub enum Place {
 
 impl Place {
     /// See [`Turn::stride`](super::turn::Turn::stride).
-    pub fn stride(self) -> u32 {
+    pub fn stride(self) -> u64 {
         match self {
             Self::Redis | Self::RedisApart | Self::RedisOnOne => 1,
             Self::InProcess => 64,
@@ -50,12 +56,19 @@ impl Place {
     /// and up to 0.1 apart with 10 of 5 ms. The more callers there are, the longer it takes until all of
     /// them are under way.
     pub fn turn(self, callers: usize) -> Duration {
-        const LONGEST: Duration = Duration::from_millis(50);
         match self {
-            Self::Redis | Self::RedisApart => {
-                LONGEST.min(Duration::from_micros(500) * callers as u32)
+            Self::Redis | Self::RedisApart => LONGEST_TURN.min(TURN_OF_ONE * callers as u32),
+            Self::RedisOnOne | Self::InProcess => LONGEST_TURN,
+        }
+    }
+
+    /// What rows are compared with.
+    pub fn baseline(self) -> &'static str {
+        match self {
+            Self::InProcess => "a function that has the value",
+            Self::Redis | Self::RedisApart | Self::RedisOnOne => {
+                "redis-rs `GET` and the same codec"
             }
-            Self::RedisOnOne | Self::InProcess => LONGEST,
         }
     }
 
@@ -83,14 +96,17 @@ pub struct Entered {
     pub baseline: usize,
     /// It caches nothing, so there is nothing to warm.
     pub is_bare: bool,
-    /// It stays with the first server that it is told of, as long as the process lives.
-    pub is_bound: bool,
     pub entrant: Box<dyn Entrant>,
 }
 
 /// The first two are the baselines, one for each codec.
-pub async fn on_redis(server: &RedisServer) -> Result<Vec<Entered>, Failure> {
+pub async fn on_redis(server: &RedisServer, place: Place) -> Result<Vec<Entered>, Failure> {
     let url = &server.url();
+    let cached = match place {
+        Place::Redis | Place::InProcess => entered("`cached`", 0, Cached::new(url)),
+        Place::RedisApart => entered("`cached`", 0, CachedApart::new(url)),
+        Place::RedisOnOne => entered("`cached`", 0, CachedOnOne::new(url)),
+    };
     let cache = annotated::open(url).await?;
     let by_hand = ByHand::open(url, Format::MessagePack).await?;
     let by_hand_postcard = ByHand::open(url, Format::Postcard).await?;
@@ -101,15 +117,12 @@ pub async fn on_redis(server: &RedisServer) -> Result<Vec<Entered>, Failure> {
         entered("`#[cached]`, MessagePack", 0, Annotated(cache.clone())),
         entered("`#[cached]`, Postcard", 1, AnnotatedPostcard(cache)),
         entered("deadpool-redis `GET`, MessagePack", 0, Pooled::open(url)?),
-        Entered {
-            is_bound: true,
-            ..entered("`cached`", 0, Cached::new(url))
-        },
+        cached,
         entered("`hitbox`", 0, Hitbox::open(url)?),
         entered("RESP by hand, MessagePack", 0, wire),
         Entered {
             is_bare: true,
-            ..entered("not annotated: 5 ms of work", 0, Bare)
+            ..entered("not annotated: sleeps 5 ms", 0, Bare)
         },
     ])
 }
@@ -126,7 +139,7 @@ pub async fn in_process(server: &RedisServer) -> Result<Vec<Entered>, Failure> {
         entered("`cached`, unbounded", 0, CachedUnbounded),
         entered("`cached`, unbounded, shards", 0, CachedSharded),
         entered("`moka`", 0, Moka::default()),
-        entered("`quick_cache`", 0, Quick::default()),
+        entered("`quick_cache`, no TTL", 0, Quick::default()),
     ])
 }
 
@@ -138,7 +151,6 @@ where
         name,
         baseline,
         is_bare: false,
-        is_bound: false,
         entrant: Box::new(Arc::new(contender)),
     }
 }

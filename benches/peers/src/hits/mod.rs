@@ -2,7 +2,6 @@
 //!
 //! Absolute numbers differ from machine to machine and from moment to moment, so all contenders
 //! take turns in one process, and enough of them in a round to see the machine at its best and its worst.
-//! (Where a contender runs at one of two speeds for a whole round, the median falls on either.)
 
 mod chart;
 mod entrants;
@@ -23,7 +22,7 @@ use entrants::Entered;
 use turn::{Taken, Turn};
 
 pub use entrants::Place;
-pub use report::sections;
+pub use report::{method, sections};
 
 /// Numbers of callers at a time.
 pub const CALLERS: [usize; 4] = [1, 16, 64, 256];
@@ -57,6 +56,8 @@ pub struct Row {
     /// One for each number of callers.
     pub cells: Vec<Cell>,
     pub counts: Vec<Counts>,
+    /// Calls that were no hits after all, in all rounds.
+    pub loads: u64,
 }
 
 /// All rounds at one number of callers.
@@ -65,6 +66,7 @@ pub struct Cell {
     pub rates: Vec<f64>,
     /// In nanoseconds.
     pub latencies: Histogram<u64>,
+    loads: u64,
 }
 
 /// What a hit needs, at one number of callers.
@@ -77,22 +79,20 @@ pub struct Counts {
 
 /// Measures everybody in every place.
 pub async fn measure(plan: Plan, server: &RedisServer) -> Result<Vec<Hits>, Failure> {
-    let redis = entrants::on_redis(server).await?;
+    let redis = entrants::on_redis(server, Place::Redis).await?;
     let mut all = of_every_size(plan, &redis, Place::Redis, server).await?;
     let in_process = entrants::in_process(server).await?;
     all.push(compare(plan, &in_process, Place::InProcess, Size::Small, server).await?);
     Ok(all)
 }
 
-/// The same on Redis alone, where it and this process are kept on their processors; after
-/// [`measure`], without those who stay with its server.
+/// The same on Redis alone, where it and this process are kept on their processors.
 pub async fn measure_kept(
     plan: Plan,
     place: Place,
     server: &RedisServer,
 ) -> Result<Vec<Hits>, Failure> {
-    let mut redis = entrants::on_redis(server).await?;
-    redis.retain(|one| !one.is_bound);
+    let redis = entrants::on_redis(server, place).await?;
     of_every_size(plan, &redis, place, server).await
 }
 
@@ -134,6 +134,7 @@ async fn compare(
         };
         let cells = rounds(plan, entered, &turn).await?;
         for (row, cell) in rows.iter_mut().zip(cells) {
+            row.loads += cell.loads;
             row.cells.push(cell);
         }
         if COUNTED.contains(&callers) {
@@ -206,6 +207,7 @@ impl Row {
             baseline: entered.baseline,
             cells: Vec::new(),
             counts: Vec::new(),
+            loads: 0,
         }
     }
 }
@@ -215,6 +217,7 @@ impl Cell {
         Ok(Self {
             rates: Vec::new(),
             latencies: Histogram::new_with_bounds(1, LONGEST, 3).map_err(Failure::of)?,
+            loads: 0,
         })
     }
 
@@ -226,6 +229,7 @@ impl Cell {
     fn add(&mut self, taken: &Taken) {
         self.rates
             .push(taken.calls as f64 / taken.lasted.as_secs_f64());
+        self.loads += taken.loads;
         for latency in &taken.latencies {
             self.latencies.saturating_record(*latency);
         }

@@ -1,8 +1,15 @@
 //! What the report says of hits.
 
 use super::chart;
-use super::{CALLERS, COUNTED, Hits, Place, Row};
+use super::entrants::{LONGEST_TURN, TURN_OF_ONE};
+use super::{CALLERS, COUNTED, Hits, Place, Plan, Row};
+use crate::contenders::pooled;
 use crate::report::{Section, Table, nanoseconds, spread};
+
+const SPREAD: &str = "\
+The system chooses which processors callers and server run on, and changes its mind several times a \
+second. With few callers a call is then mostly the time until a processor wakes, whoever makes it: \
+see the comparisons below, where they are kept.";
 
 const APART: &str = "\
 The callers are kept on one processor and the server on another, as if each had a machine of its \
@@ -12,6 +19,36 @@ const ON_ONE: &str = "\
 With few callers, the callers and the server mostly wait for each other, and on two processors each \
 of them then goes to sleep and has to be woken: in a virtual machine that can take longer than the \
 call. Here nobody wakes a processor, so what is compared is the work.";
+
+const IN_PROCESS: &str = "\
+The two with `near` are copies of what Redis holds, and follow its changes; the others are alone in \
+their process. All values are shared (`Arc`), but where it says owned.";
+
+/// How that is measured.
+pub fn method(plan: Plan) -> String {
+    let [length, longest, one] =
+        [plan.length, LONGEST_TURN, TURN_OF_ONE].map(|time| nanoseconds(time.as_nanos() as f64));
+    format!(
+        "* **Hits**: all contenders take turns in one process, on a runtime of two threads, in {} rounds after \
+         one to warm up. Each has {length} in a round, in turns of {longest}, and on Redis, unless all share \
+         one processor, in turns of {one} for each caller up to that, since how fast few callers are \
+         changes several times a second. Each caller asks for one of 1,000 pages at random; all of them are \
+         cached before and checked to be right, and what is loaded all the same is said below the table. \
+         Latencies are those of all calls in all rounds, but for each caller's first in a turn of several; in \
+         the process one of {} calls in a row, drawn anew each time, is timed, and reading the clock is part \
+         of it (see the first line). Commands are Redis's own count, allocations are counted by the allocator, \
+         both in turns of their own. Where a contender runs at one of two speeds for whole rounds, the median \
+         falls on either: the spread shows it. `deadpool-redis`, `cached`, `hitbox` and the others are as \
+         they are by default; the first has {} connections here. *On a processor each* a Redis of its own \
+         is kept on one and the program on another, *on one processor* both together. *RESP by hand* writes \
+         and parses the protocol on one connection, a `GET` for each call, without errors, timeouts or \
+         reconnecting: it shows what those cost. `#[cached]` can be faster with several callers, since \
+         calls that wait at the same moment share an `MGET`.",
+        plan.rounds,
+        Place::InProcess.stride(),
+        pooled::connections(),
+    )
+}
 
 /// One section for each comparison.
 pub fn sections(all: &[Hits]) -> Vec<Section> {
@@ -26,7 +63,8 @@ fn section(hits: &Hits) -> Section {
     let text = match hits.place {
         Place::RedisApart => APART,
         Place::RedisOnOne => ON_ONE,
-        Place::Redis | Place::InProcess => "",
+        Place::Redis => SPREAD,
+        Place::InProcess => IN_PROCESS,
     };
     Section {
         title,
@@ -37,11 +75,20 @@ fn section(hits: &Hits) -> Section {
 }
 
 fn ratios(hits: &Hits) -> Table {
-    let mut table = Table::new("Calls per second as a ratio to the baseline");
+    let mut table = Table::new(format!(
+        "Calls per second as a ratio to {}",
+        hits.place.baseline()
+    ));
     table.head(callers());
     for row in &hits.rows {
         let cells = ratios_of(hits, row).into_iter().map(ratio);
         table.row(row.name, cells);
+    }
+    for row in hits.rows.iter().filter(|row| row.loads > 0) {
+        let (name, loads) = (row.name, row.loads);
+        table.note(format!(
+            "{name}: {loads} of its calls were no hits, and ran the function."
+        ));
     }
     table
 }
@@ -96,6 +143,9 @@ fn counts(hits: &Hits) -> Table {
         Vec::new()
     };
     table.head(commands.into_iter().chain(of("allocations")));
+    if with_commands {
+        table.note("An `MGET` is one command, of however many keys.");
+    }
     for row in &hits.rows {
         let commands = row.counts.iter().filter_map(|counts| counts.commands);
         let commands: Vec<_> = commands.map(|commands| format!("{commands:.2}")).collect();

@@ -22,9 +22,9 @@ pub struct Turn {
     pub length: Duration,
     /// Which turn it is: in another one callers ask for other pages.
     pub number: usize,
-    /// Every how many calls one is timed, and the caller lets others run. Where a call takes less
+    /// Of how many calls one is timed, before the caller lets others run. Where a call takes less
     /// than reading the clock, not each is timed.
-    pub stride: u32,
+    pub stride: u64,
 }
 
 /// What one turn gave, or several.
@@ -36,6 +36,8 @@ pub struct Taken {
     pub lasted: Duration,
     /// Latencies of the calls that were timed, in nanoseconds.
     pub latencies: Vec<u64>,
+    /// Calls that were no hits: the origin ran.
+    pub loads: u64,
 }
 
 impl AddAssign for Taken {
@@ -43,6 +45,7 @@ impl AddAssign for Taken {
         self.calls += next.calls;
         self.lasted += next.lasted;
         self.latencies.extend(next.latencies);
+        self.loads += next.loads;
     }
 }
 
@@ -75,7 +78,7 @@ impl<C: Contender> Entrant for Arc<C> {
 }
 
 async fn timed<C: Contender>(contender: &Arc<C>, turn: Turn) -> Result<Taken, Failure> {
-    let start = Instant::now();
+    let (start, loads) = (Instant::now(), origin::loads());
     let callers: Vec<_> = (0..turn.callers)
         .map(|number| {
             let (contender, turn) = (Arc::clone(contender), turn.clone());
@@ -87,6 +90,7 @@ async fn timed<C: Contender>(contender: &Arc<C>, turn: Turn) -> Result<Taken, Fa
         all += caller.await.map_err(Failure::of)??;
     }
     all.lasted = all.lasted.div_f64(turn.callers as f64);
+    all.loads = origin::loads() - loads;
     Ok(all)
 }
 
@@ -96,23 +100,34 @@ async fn caller<C: Contender>(
     number: usize,
     start: Instant,
 ) -> Result<Taken, Failure> {
-    let mut ids = Ids::new(&turn.ids, turn.number * turn.callers + number);
+    let number = turn.number * turn.callers + number;
+    let mut ids = Ids::new(&turn.ids, number);
+    // One of them that is always the same may be the one at which a cache tidies up.
+    let places = 0..turn.stride;
+    let mut places = Ids::new(&places, number);
     let mut taken = Taken::default();
     // Reading it is a part of what is measured, so once a call has to do.
     let mut now = Instant::now();
     loop {
+        let place = places.next();
+        if place > 0 {
+            for _ in 0..place {
+                black_box(contender.get(ids.next()).await?);
+            }
+            now = Instant::now();
+        }
         let before = now;
         black_box(contender.get(ids.next()).await?);
         now = Instant::now();
         let latency = now.duration_since(before).as_nanos();
-        if taken.calls == u64::from(turn.stride) {
+        if taken.calls == turn.stride {
             // The first found everything as others had left it; it counts where there is no second.
             taken.latencies.clear();
         }
         taken.latencies.push(latency.try_into().unwrap_or(u64::MAX));
-        taken.calls += u64::from(turn.stride);
+        taken.calls += turn.stride;
         if turn.stride > 1 {
-            for _ in 1..turn.stride {
+            for _ in place + 1..turn.stride {
                 black_box(contender.get(ids.next()).await?);
             }
             // Calls that never wait would leave the other callers no turn.

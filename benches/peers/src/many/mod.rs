@@ -15,7 +15,7 @@ use crate::origin::Failure;
 use batches::Batches;
 use tag::Tagged;
 
-pub use report::section;
+pub use report::{method, section};
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]

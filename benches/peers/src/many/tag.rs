@@ -10,7 +10,7 @@ use super::Plan;
 use crate::info::Info;
 use crate::origin::Failure;
 
-/// How often the tag is invalidated, each time with all its entries current before.
+/// How often the tag is invalidated.
 const TIMES: usize = 5;
 
 /// How many ids are loaded by one call.
@@ -20,7 +20,8 @@ const BATCH: usize = 1_000;
 #[derive(Debug)]
 pub struct Tagged {
     pub entries: u64,
-    /// How long each invalidation took until it was acknowledged, in nanoseconds.
+    /// How long each invalidation took until it was acknowledged, in nanoseconds. All entries are current at
+    /// the first, a hundred of them at others.
     pub took: Vec<f64>,
     /// What Redis has carried out for one.
     pub commands: f64,

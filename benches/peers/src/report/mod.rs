@@ -35,36 +35,18 @@ const METHOD: &str = "\
 
 A ratio is that of the medians of all rounds. Contenders take turns in an order that is drawn each time.
 
-* **Hits**: all contenders take turns in one process, on a runtime of two threads. Each has \
-0.25 s in a round, in turns of 50 ms, and on Redis, unless all share one processor, in turns of 0.5 ms for each \
-caller up to that, since how fast few callers are changes several times a second. Each caller asks for one of 1,000 pages at random; all of them are \
-cached before, checked to be right, and none is loaded while it is measured. Latencies are those of \
-all calls in all rounds, but for each caller's first in a turn of several; in the process every 64th call is timed, and reading the clock is part of \
-it (see the first line). Commands are Redis's own count, allocations are counted by the allocator, \
-both in turns of their own. `deadpool-redis`, `cached`, `hitbox` and the others are as they are by \
-default. *On a processor each* a Redis of its own is kept on one and the program on another, *on one \
-processor* both together; `cached` is left out there, whose one connection leads to the Redis of the \
-first comparison. *RESP by hand* writes \
-and parses the protocol on one connection without errors, timeouts or reconnecting: what is \
-possible, not what is usable.
-* **When it matters**: every scenario runs in processes of its own with a Redis of its own, and is \
-watched, not asserted. Calls have 30 s.
-* **Copies in the process**: the cost of tracking is measured with a server and processes of its own \
-for each number of them in each round. CPU time is what the server says of \
-itself. In the race the reader's and the writer's connections are in one process. In the scan the \
-keys are written by another cache in the same process, 10,000 at a time, before they are read.
-* **Many ids at once**: the readers take turns in one process; *all at \
-once* is a task for each id, all of them awaited. What is to be loaded has ids that nobody asked for \
-before, and an origin that answers at once. A tag is invalidated five times; its entries are \
-current at the first.
-* **Compiling**: programs with one and with many functions are generated and built with their \
-dependencies built before; a cell is the difference divided by the number of functions.
-
-The program is [`benches/peers`](../../benches/peers/src/main.rs).
 ";
 
-/// Prints the report, and writes it and its charts to a folder.
-pub fn publish(sections: &[Section], is_quick: bool, folder: &Path) -> io::Result<()> {
+const PROGRAM: &str = "\nThe program is [`benches/peers`](../../benches/peers/src/main.rs).\n";
+
+/// Prints the report, and writes it and its charts to a folder. Each method is how something in it was
+/// measured, as an item of a list.
+pub fn publish(
+    sections: &[Section],
+    methods: &[String],
+    is_quick: bool,
+    folder: &Path,
+) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let mut report = format!("{INTRODUCTION}\n{}\n", machine::describe());
     if is_quick {
@@ -74,7 +56,10 @@ pub fn publish(sections: &[Section], is_quick: bool, folder: &Path) -> io::Resul
         let tables: String = section.tables.iter().map(Table::to_string).collect();
         println!("{}\n\n{tables}", section.title);
         // Writing to a string cannot fail.
-        let _ = write!(report, "## {}\n\n{}", section.title, section.text);
+        let _ = write!(report, "## {}\n\n", section.title);
+        if !section.text.is_empty() {
+            let _ = write!(report, "{}\n\n", section.text);
+        }
         for chart in &section.charts {
             for theme in [Theme::LIGHT, Theme::DARK] {
                 fs::write(folder.join(file(chart, &theme)), chart.svg(&theme))?;
@@ -84,6 +69,11 @@ pub fn publish(sections: &[Section], is_quick: bool, folder: &Path) -> io::Resul
         report += &tables;
     }
     report += METHOD;
+    for method in methods {
+        report += method;
+        report += "\n";
+    }
+    report += PROGRAM;
     let file = folder.join("report.md");
     fs::write(&file, report)?;
     println!(

@@ -1,10 +1,12 @@
 //! Numbers for people.
 
-/// The middle one; the upper of the two in the middle of an even number.
+/// The middle one; halfway between the two in the middle of an even number.
 pub fn median(numbers: impl IntoIterator<Item = f64>) -> f64 {
     let mut numbers: Vec<_> = numbers.into_iter().collect();
     numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+    let [below, above] = [numbers.len().saturating_sub(1) / 2, numbers.len() / 2]
+        .map(|at| numbers.get(at).copied().unwrap_or(f64::NAN));
+    f64::midpoint(below, above)
 }
 
 /// Their median, and from which to which they go.
