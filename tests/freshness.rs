@@ -510,3 +510,39 @@ async fn who_has_an_old_value_waits_only_so_long_for_another_process() {
     assert_eq!(other.scope(outcome(soft(&db, 1))).await.1, Outcome::Hit);
     assert_eq!(db.runs(), 2);
 }
+
+/// Its load has come to nothing, and so everyone loads: that goes on in the background as well.
+#[tokio::test(start_paused = true)]
+async fn who_has_an_old_value_waits_only_so_long_after_another_process() {
+    const SOFT: Policy = Policy::DEFAULT.soft_timeout(Duration::from_secs(4));
+
+    #[cached(
+        ttl = 60,
+        key = "soft:{id}",
+        skip(db),
+        stale_while_revalidate = 1,
+        stale_if_error = 3600,
+        cache_if = |run: &usize| *run == 1,
+        policy = SOFT
+    )]
+    async fn soft(db: &Database, id: u64) -> Result<usize, Down> {
+        db.run().await
+    }
+
+    let store = Store::Memory(MemoryStore::new(1 << 20));
+    let [one, other] = [(); 2].map(|()| test_util::cache(&store, "test"));
+    let db = Database::default();
+    assert_eq!(one.scope(soft(&db, 1)).await, Ok(1));
+    after(61.0).await;
+    let _loads = tokio::spawn({
+        let (one, db) = (one.clone(), db.clone());
+        async move { one.scope(soft(&db, 1)).await }
+    });
+    after(0.5).await;
+    // What is under way takes a second still, and all after it longer than anybody wants to wait.
+    db.is_slow(true);
+    let start = Instant::now();
+    let answer = other.scope(outcome(soft(&db, 1))).await;
+    assert_eq!(answer, (Ok(1), Outcome::Stale));
+    assert_eq!(start.elapsed(), Duration::from_secs(4));
+}

@@ -7,9 +7,12 @@
 
 use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cache_runtime::{Cache, Json, Outcome, Postcard, Secret, cached, outcome};
 use serde::{Deserialize, Serialize};
+use support::{RedisServer, eventually};
+use tokio::time::sleep;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -220,6 +223,35 @@ async fn an_outage_is_said_once_and_so_are_unconfirmed_invalidations() {
     let warnings = lines.iter().filter(|(level, _)| *level == Level::WARN);
     let warnings: Vec<_> = warnings.map(|(_, line)| line).collect();
     assert_eq!(warnings.len(), 2, "{warnings:#?}");
+}
+
+/// It is over once a connection lasts.
+#[tokio::test]
+async fn a_server_that_hangs_up_on_everybody_is_one_outage() {
+    let server = RedisServer::start().await;
+    let log = Log::default();
+    let guard = tracing::subscriber::set_default(log.clone());
+    let builder = Cache::builder().url(server.url()).lanes(1);
+    let cache = builder.build().await.expect("a valid configuration");
+    cache.ping().await.expect("an answer");
+    let mut killed = 0;
+    while killed < 20 {
+        let kill = ["CLIENT", "KILL", "TYPE", "normal"];
+        killed += server.run::<usize>(&kill).await;
+        sleep(Duration::from_millis(5)).await;
+    }
+    let said = |level, text| {
+        let lines = log.0.lock().expect("no test panics while it logs");
+        let said = |(of, line): &&(Level, String)| *of == level && line.contains(text);
+        lines.iter().filter(said).count()
+    };
+    eventually("it is over", async || {
+        (said(Level::INFO, "Redis answers again") > 0).then_some(())
+    })
+    .await;
+    drop(guard);
+    assert_eq!(said(Level::INFO, "Redis answers again"), 1);
+    assert_eq!(said(Level::WARN, "Redis cannot be used"), 1);
 }
 
 #[tokio::test]

@@ -350,11 +350,14 @@ mod leaving {
             })
             .collect();
         let mut broken = 0;
-        while broken < 40 {
-            let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
-            broken += server.run::<usize>(&kill).await;
-            sleep(Duration::from_millis(5)).await;
-        }
+        let breaking = async {
+            while broken < 40 {
+                let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
+                broken += server.run::<usize>(&kill).await;
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        within("they connect again and again", breaking).await;
         over.store(true, Ordering::Relaxed);
         let mut replies = 0;
         for caller in callers {

@@ -34,6 +34,9 @@ const UNTOLD: Backoff = Backoff {
     cap: Duration::from_millis(100),
 };
 
+/// How long the look may take with which a wait ends.
+const LAST_LOOK: Duration = Duration::from_millis(20);
+
 impl Flow {
     /// Waits for a landing. However many leaders go away one after another, the waits for them
     /// together are no longer than `wait`.
@@ -121,7 +124,9 @@ impl Flow {
                 let since = Since::Stored(Moment::next());
                 let rest =
                     patience.map(|patience| patience.saturating_duration_since(Instant::now()));
-                let limit = rest.map_or(policy.timeout, |rest| rest.min(policy.timeout));
+                let limit = rest.map_or(policy.timeout, |rest| {
+                    rest.max(LAST_LOOK).min(policy.timeout)
+                });
                 let read = {
                     let look_up = self
                         .call
@@ -208,9 +213,8 @@ impl Flow {
     /// The load waited for has ended without a value: everyone loads at once, never one after
     /// another. But who has an old value, while loads fail, is content with that.
     pub(super) fn left_alone(&mut self, failing: bool) -> Option<Step> {
-        self.stage = Stage::Load;
-        // Nobody waits for it any more.
-        self.attached = true;
+        // Not as the leader of this flight, whose waiters have been told.
+        self.stage = Stage::Unleased;
         if let Some(lead) = &self.lead {
             lead.land(match failing {
                 true => Landing::Failed(None),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   connect ──ok──► watch ──lost──────────────────► connect at once
-//!      │              └──in doubt──► PING ──no PONG─► connect at once, and ask before it is used
+//!      │              └──in doubt──► PING ──no PONG─► connect at once, PING before it is trusted
 //!      └──failed──► breaker open, wait ────────────► connect
 //! ```
 //!
@@ -28,7 +28,7 @@ use redis::{
 use tokio::{
     runtime::Handle,
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    time::{Instant, sleep_until, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use super::{
@@ -83,7 +83,7 @@ pub(super) struct Keeper {
     tenure: u64,
     // Whether the present outage has been reported.
     down: bool,
-    // How many connections in a row were brief, or did not answer.
+    // How many connections in a row were brief, or did not answer in the end.
     doubtful: u32,
     // Whether what the server refuses at the start has been reported.
     modest: bool,
@@ -116,10 +116,13 @@ impl Keeper {
                     }
                     self.shared.breaker().probe_succeeded();
                     let answered = self.watch(wire).await;
-                    self.doubtful = match answered && made.elapsed() >= BRIEF {
-                        true => 0,
-                        false => self.doubtful.saturating_add(1),
-                    };
+                    let lasted = made.elapsed() >= BRIEF;
+                    if lasted {
+                        self.doubtful = 0;
+                    }
+                    if !lasted || !answered {
+                        self.doubtful = self.doubtful.saturating_add(1);
+                    }
                     (self.doubtful > 1).then(no_answer)
                 }
                 Err(error) => Some(error),
@@ -132,11 +135,12 @@ impl Keeper {
         }
     }
 
-    /// A connection. Where the one before it was in doubt, it has to answer before anybody uses it: that
-    /// the server takes connections says little then.
+    /// A connection. Where the one before it was in doubt, it has to answer before it is trusted: that the
+    /// server takes connections says little then.
     async fn connect_usable(&mut self) -> Result<Wire, StoreError> {
-        let wire = self.connect().await?;
-        match self.doubtful == 0 || self.answers(&wire).await {
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
+        let wire = self.connect(deadline).await?;
+        match self.doubtful == 0 || self.answers(&wire, deadline).await {
             true => Ok(wire),
             false => Err(no_answer()),
         }
@@ -145,6 +149,8 @@ impl Keeper {
     /// Waits before the next attempt, while calls fail at once; false if another keeper has the slot.
     async fn pause(&mut self, error: StoreError) -> bool {
         self.report_down(&error);
+        // What is told of connections that are gone already.
+        while self.inbox.try_recv().is_ok() {}
         let now = Instant::now();
         let mut due = self.shared.breaker().probe_failed(error.clone(), now);
         if error.kind() == StoreErrorKind::Auth {
@@ -178,7 +184,7 @@ impl Keeper {
         }
     }
 
-    async fn connect(&mut self) -> Result<Wire, StoreError> {
+    async fn connect(&mut self, deadline: Instant) -> Result<Wire, StoreError> {
         // One count for the process: a grant names its connection by nothing else.
         static WIRES: AtomicU64 = AtomicU64::new(1);
 
@@ -211,7 +217,7 @@ impl Keeper {
             let socket = socket::open(info).await?;
             Ok(self.wire(connection, number, tracking, socket))
         };
-        match timeout(CONNECT_TIMEOUT, connecting).await {
+        match timeout_at(deadline, connecting).await {
             Ok(result) => result,
             Err(_) => Err(StoreError::new(
                 StoreErrorKind::Unavailable,
@@ -285,7 +291,8 @@ impl Keeper {
                 Event::Lost(_) => {}
                 Event::Doubt => {
                     self.await_probe().await;
-                    answered = self.answers(&wire).await;
+                    let deadline = Instant::now() + PROBE_TIMEOUT;
+                    answered = self.answers(&wire, deadline).await;
                     if !answered {
                         let now = Instant::now();
                         self.shared.breaker().probe_failed(no_answer(), now);
@@ -326,8 +333,7 @@ impl Keeper {
     }
 
     /// Whether both connections answer in time.
-    async fn answers(&self, wire: &Wire) -> bool {
-        let deadline = Instant::now() + PROBE_TIMEOUT;
+    async fn answers(&self, wire: &Wire, deadline: Instant) -> bool {
         let mut connection = wire.connection.clone();
         let ping = redis::cmd("PING");
         let pong = timeout_at(deadline, connection.send_packed_command(&ping));

@@ -480,10 +480,7 @@ impl Shared {
         };
         match timeout_at(deadline, ticket).await {
             Ok(Ok(_)) => true,
-            Ok(Err(failure)) => match failure.again {
-                true => refuses_many(&failure.error),
-                false => failure.error.kind() != StoreErrorKind::Timeout,
-            },
+            Ok(Err(failure)) => !failure.again && failure.error.kind() != StoreErrorKind::Timeout,
             Err(_) => false,
         }
     }

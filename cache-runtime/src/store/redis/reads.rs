@@ -185,7 +185,8 @@ impl Reads {
             return Some(Held::new(self, number, pen));
         }
         let idle = desk.link.as_ref().filter(|link| may && link.idle);
-        let driver = idle.filter(|_| desk.open.call());
+        // Full ones are not called for: nobody will complete them.
+        let driver = idle.filter(|_| desk.open.keys == 0 || desk.open.call());
         let driver = driver.and_then(|link| link.driver.clone());
         drop(guard);
         driver.iter().for_each(wake_later);

@@ -152,6 +152,19 @@ async fn who_joins_alone_shares_no_command() {
     }
 }
 
+/// Whoever comes next on its thread has to have the driver woken again.
+#[tokio::test]
+async fn who_joins_alone_calls_for_nobody_else() {
+    let (reads, _server) = desk();
+    let (_first, held) = come(&reads, "a", LONG);
+    assert!(matches!(due(&reads), Turn::Nothing), "somebody writes");
+    let (_alone, none) = reads
+        .join_alone(&key("alone"), &lasting(LONG))
+        .expect("a connection");
+    assert!(held.is_some() && none.is_none());
+    assert!(reads.desk.lock().open.called.is_none());
+}
+
 /// As where a connection's runtime is not driven any more, so that nobody says that it has gone.
 #[tokio::test]
 async fn a_connection_does_not_inherit_the_reads_of_the_one_before() {
