@@ -1,6 +1,6 @@
 //! A Redis server for one run.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -136,15 +136,17 @@ impl RedisServer {
         }
     }
 
+    /// Whether this server answers, and not another one on its port.
     fn answers(&self) -> bool {
-        let ping = || {
+        let process = self.process.as_ref().map_or(0, Child::id);
+        let ask = || {
             let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-            let mut answer = [0; 5];
-            stream.write_all(b"PING\r\n")?;
-            stream.read_exact(&mut answer)?;
-            Ok::<_, io::Error>(&answer == b"+PONG")
+            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+            stream.write_all(b"INFO server\r\nQUIT\r\n")?;
+            io::read_to_string(stream)
         };
-        ping().unwrap_or(false)
+        let told = ask().unwrap_or_default();
+        told.contains(&format!("\nprocess_id:{process}\r\n"))
     }
 }
 

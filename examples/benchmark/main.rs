@@ -74,7 +74,7 @@ async fn compare(options: &Options) -> Result<Vec<Pair>> {
     bar.set_message("filling the cache");
     for argument in 0..ARGUMENTS {
         if let Err(error) = look_up(argument).await {
-            bar.println(format!("The function fails for {argument}: {error}"));
+            bar.suspend(|| eprintln!("The function fails for {argument}: {error}"));
         }
         bar.inc(1);
     }

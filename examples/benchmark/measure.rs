@@ -56,15 +56,17 @@ where
     let reached = bar.position() + ticks(length);
     let moving = tokio::spawn(keep_moving(bar.clone(), ticks(length)));
     let (mut times, mut failed) = (Vec::new(), Failed::default());
+    let mut end = start;
     while let Some(caller) = all.join_next().await {
-        let (more, failures) = caller?;
+        let (more, failures, ended) = caller?;
+        end = end.max(ended);
         times.extend(more);
         failed.calls += failures.calls;
         if failures.calls > 0 {
             failed.message = failures.message;
         }
     }
-    let took = start.elapsed().as_secs_f64();
+    let took = end.duration_since(start).as_secs_f64();
     moving.abort();
     bar.set_position(reached);
     times.sort_unstable();
@@ -92,7 +94,7 @@ async fn keep_calling<F, T, E>(
     caller: u64,
     end: Instant,
     call: fn(u64) -> F,
-) -> (Vec<Duration>, Failed)
+) -> (Vec<Duration>, Failed, Instant)
 where
     F: Future<Output = std::result::Result<T, E>>,
     E: Display,
@@ -103,7 +105,7 @@ where
     loop {
         let start = Instant::now();
         if start >= end {
-            return (times, failed);
+            return (times, failed, start);
         }
         argument = (argument + 1) % ARGUMENTS;
         match call(argument).await {

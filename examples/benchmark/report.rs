@@ -50,12 +50,11 @@ pub fn table(pairs: &[Pair]) {
     println!("{:<9}{columns}{columns}{:>12}", "callers", "speed-up");
     for pair in pairs {
         let [bare, cached] = [&pair.bare, &pair.cached].map(cells);
-        let factor = pair.cached.calls_per_second / pair.bare.calls_per_second.max(1e-9);
-        println!(
-            "{:<9}{bare}{cached}{:>12}",
-            pair.callers,
-            format!("{factor:.1} ×")
-        );
+        let factor = match pair.bare.calls_per_second {
+            0.0 => "-".to_owned(),
+            bare => format!("{:.1} ×", pair.cached.calls_per_second / bare),
+        };
+        println!("{:<9}{bare}{cached}{:>12}", pair.callers, factor);
     }
     for pair in pairs {
         for (name, measured) in pair.sides() {

@@ -226,6 +226,8 @@ impl Reader {
                 break look;
             }
             if look > asked + PATIENCE {
+                let changed = told.try_recv().map_err(Failure::of)?;
+                changed?;
                 return Err(Failure::of("a copy outlasts its change"));
             }
             last = look;

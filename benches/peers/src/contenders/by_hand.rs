@@ -62,8 +62,8 @@ impl Contender for ByHand {
     }
 }
 
-/// As careful as it gets by hand: on a connection that comes back by itself, and where Redis fails, the
-/// function answers.
+/// On a connection that comes back by itself, and where Redis fails, the function answers; with the time
+/// limits that the connection has by default.
 pub struct ByHandCareful {
     connection: ConnectionManager,
 }

@@ -8,8 +8,7 @@ use crate::report::{Section, Table, nanoseconds, spread};
 
 const SPREAD: &str = "\
 The system chooses which processors callers and server run on, and changes its mind several times a \
-second. With few callers a call is then mostly the time until a processor wakes, whoever makes it: \
-see the comparisons below, where they are kept.";
+second. With few callers a call is then mostly the time until a processor wakes, whoever makes it.";
 
 const APART: &str = "\
 The callers are kept on one processor and the server on another, as if each had a machine of its \
@@ -39,9 +38,10 @@ pub fn method(plan: Plan) -> String {
          of it (see the first line). Commands are Redis's own count, allocations are counted by the allocator, \
          both in turns of their own. Where a contender runs at one of two speeds for whole rounds, the median \
          falls on either: the spread shows it. `deadpool-redis`, `cached`, `hitbox` and the others are as \
-         they are by default; the first has {} connections here. *On a processor each* a Redis of its own \
-         is kept on one and the program on another, *on one processor* both together. *RESP by hand* writes \
-         and parses the protocol on one connection, a `GET` for each call, without errors, timeouts or \
+         they are by default; the first has {} connections here. Where processors can be chosen, *on a \
+         processor each* a Redis of its own is kept on one and the program on another, *on one processor* \
+         both together: what few callers get does not depend on the system's choice there. *RESP by hand* \
+         writes and parses the protocol on one connection, a `GET` for each call, without timeouts or \
          reconnecting: it shows what those cost. `#[cached]` can be faster with several callers, since \
          calls that wait at the same moment share an `MGET`.",
         plan.rounds,

@@ -68,7 +68,7 @@ fn tags(tags: &[Tagged]) -> Table {
     let mut table = Table::new("Invalidating a tag");
     table.head([
         "until it is acknowledged",
-        "again, with 100 current: median of 4 (longest)",
+        "again, with at most 100 of them current: median of 4 (longest)",
         "commands",
         "of a sample of its entries served afterwards",
     ]);
