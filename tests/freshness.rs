@@ -58,6 +58,32 @@ async fn rate(db: &Database, id: u64) -> Result<usize, Down> {
     db.run().await
 }
 
+#[cached(
+    ttl = 60,
+    key = "soft:{id}",
+    skip(db),
+    stale_while_revalidate = 1,
+    stale_if_error = 3600,
+    policy = Policy::DEFAULT.soft_timeout(Duration::from_millis(100))
+)]
+async fn soft(db: &Database, id: u64) -> Result<usize, Down> {
+    db.run().await
+}
+
+/// Stores what the first run returns, and nothing else.
+#[cached(
+    ttl = 60,
+    key = "first:{id}",
+    skip(db),
+    stale_while_revalidate = 1,
+    stale_if_error = 3600,
+    cache_if = |run: &usize| *run == 1,
+    policy = Policy::DEFAULT.soft_timeout(Duration::from_secs(4))
+)]
+async fn first(db: &Database, id: u64) -> Result<usize, Down> {
+    db.run().await
+}
+
 async fn after(seconds: f64) {
     sleep(Duration::from_secs_f64(seconds)).await;
 }
@@ -228,20 +254,6 @@ async fn a_failing_origin_is_asked_once_in_each_interval_by_the_whole_fleet() {
 
 #[tokio::test(start_paused = true)]
 async fn who_has_an_old_value_waits_only_so_long_and_the_load_goes_on() {
-    const SOFT: Policy = Policy::DEFAULT.soft_timeout(Duration::from_millis(100));
-
-    #[cached(
-        ttl = 60,
-        key = "soft:{id}",
-        skip(db),
-        stale_while_revalidate = 1,
-        stale_if_error = 3600,
-        policy = SOFT
-    )]
-    async fn soft(db: &Database, id: u64) -> Result<usize, Down> {
-        db.run().await
-    }
-
     let cache = Cache::memory();
     let db = Database::default();
     assert_eq!(
@@ -273,27 +285,12 @@ async fn who_has_an_old_value_waits_only_so_long_and_the_load_goes_on() {
 /// Where a load that went on in the background has come to nothing, the call loads by itself.
 #[tokio::test(start_paused = true)]
 async fn a_load_that_nobody_can_share_goes_on_once() {
-    const SOFT: Policy = Policy::DEFAULT.soft_timeout(Duration::from_secs(5));
-
-    #[cached(
-        ttl = 60,
-        key = "soft:{id}",
-        skip(db),
-        stale_while_revalidate = 1,
-        stale_if_error = 3600,
-        cache_if = |run: &usize| *run == 1,
-        policy = SOFT
-    )]
-    async fn soft(db: &Database, id: u64) -> Result<usize, Down> {
-        db.run().await
-    }
-
     let cache = Cache::memory();
     let db = Database::default();
-    assert_eq!(cache.scope(soft(&db, 1)).await, Ok(1));
+    assert_eq!(cache.scope(first(&db, 1)).await, Ok(1));
     after(61.0).await;
     let declined = Outcome::NotStored(NotStored::Declined);
-    let answer = cache.scope(outcome(soft(&db, 1))).await;
+    let answer = cache.scope(outcome(first(&db, 1))).await;
     assert_eq!(answer, (Ok(3), declined));
     assert_eq!(db.runs(), 3);
 }
@@ -473,20 +470,6 @@ async fn an_entry_says_that_it_is_expired() {
 
 #[tokio::test(start_paused = true)]
 async fn who_has_an_old_value_waits_only_so_long_for_another_process() {
-    const SOFT: Policy = Policy::DEFAULT.soft_timeout(Duration::from_millis(100));
-
-    #[cached(
-        ttl = 60,
-        key = "soft:{id}",
-        skip(db),
-        stale_while_revalidate = 1,
-        stale_if_error = 3600,
-        policy = SOFT
-    )]
-    async fn soft(db: &Database, id: u64) -> Result<usize, Down> {
-        db.run().await
-    }
-
     let store = Store::Memory(MemoryStore::new(1 << 20));
     let [one, other] = [(); 2].map(|()| test_util::cache(&store, "test"));
     let db = Database::default();
@@ -514,35 +497,20 @@ async fn who_has_an_old_value_waits_only_so_long_for_another_process() {
 /// Its load has come to nothing, and so everyone loads: that goes on in the background as well.
 #[tokio::test(start_paused = true)]
 async fn who_has_an_old_value_waits_only_so_long_after_another_process() {
-    const SOFT: Policy = Policy::DEFAULT.soft_timeout(Duration::from_secs(4));
-
-    #[cached(
-        ttl = 60,
-        key = "soft:{id}",
-        skip(db),
-        stale_while_revalidate = 1,
-        stale_if_error = 3600,
-        cache_if = |run: &usize| *run == 1,
-        policy = SOFT
-    )]
-    async fn soft(db: &Database, id: u64) -> Result<usize, Down> {
-        db.run().await
-    }
-
     let store = Store::Memory(MemoryStore::new(1 << 20));
     let [one, other] = [(); 2].map(|()| test_util::cache(&store, "test"));
     let db = Database::default();
-    assert_eq!(one.scope(soft(&db, 1)).await, Ok(1));
+    assert_eq!(one.scope(first(&db, 1)).await, Ok(1));
     after(61.0).await;
     let _loads = tokio::spawn({
         let (one, db) = (one.clone(), db.clone());
-        async move { one.scope(soft(&db, 1)).await }
+        async move { one.scope(first(&db, 1)).await }
     });
     after(0.5).await;
     // What is under way takes a second still, and all after it longer than anybody wants to wait.
     db.is_slow(true);
     let start = Instant::now();
-    let answer = other.scope(outcome(soft(&db, 1))).await;
+    let answer = other.scope(outcome(first(&db, 1))).await;
     assert_eq!(answer, (Ok(1), Outcome::Stale));
     assert_eq!(start.elapsed(), Duration::from_secs(4));
 }

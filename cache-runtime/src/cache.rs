@@ -231,15 +231,15 @@ impl Cache {
             near.stop();
         }
         engine.store.shutdown().await;
-        let confirmed = drained.is_ok() && engine.unconfirmed.len() == 0;
-        confirmed.then_some(()).ok_or_else(|| {
-            let left = format!(
-                "{} loads in the background are still under way, and {} invalidations are unconfirmed",
-                engine.background.len(),
-                engine.unconfirmed.len()
-            );
-            StoreError::new(StoreErrorKind::Timeout, left).into()
-        })
+        if drained.is_ok() && engine.unconfirmed.len() == 0 {
+            return Ok(());
+        }
+        let left = format!(
+            "{} loads in the background are still under way, and {} invalidations are unconfirmed",
+            engine.background.len(),
+            engine.unconfirmed.len()
+        );
+        Err(StoreError::new(StoreErrorKind::Timeout, left).into())
     }
 
     /// A pooled Redis connection for commands of your own.

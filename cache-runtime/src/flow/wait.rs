@@ -119,12 +119,12 @@ impl Flow {
             let patience = self.patience.or_else(|| Instant::now().checked_add(wait));
             self.patience = patience;
             self.stage = Stage::Acquire { force: false };
+            let rest =
+                || patience.map(|patience| patience.saturating_duration_since(Instant::now()));
             let mut switched = false;
             for attempt in 0.. {
                 let since = Since::Stored(Moment::next());
-                let rest =
-                    patience.map(|patience| patience.saturating_duration_since(Instant::now()));
-                let limit = rest.map_or(policy.timeout, |rest| {
+                let limit = rest().map_or(policy.timeout, |rest| {
                     rest.max(LAST_LOOK).min(policy.timeout)
                 });
                 let read = {
@@ -180,8 +180,7 @@ impl Flow {
                     // Given up, or not renewed: whoever asks first takes over.
                     None => return None,
                 }
-                let rest =
-                    patience.map(|patience| patience.saturating_duration_since(Instant::now()));
+                let rest = rest();
                 let pause = match change.is_told() {
                     true => TOLD.wait(attempt, random()),
                     false => UNTOLD.wait(attempt, random()),

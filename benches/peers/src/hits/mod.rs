@@ -56,8 +56,6 @@ pub struct Row {
     /// One for each number of callers.
     pub cells: Vec<Cell>,
     pub counts: Vec<Counts>,
-    /// Calls that were no hits after all, in all rounds.
-    pub loads: u64,
 }
 
 /// All rounds at one number of callers.
@@ -66,7 +64,8 @@ pub struct Cell {
     pub rates: Vec<f64>,
     /// In nanoseconds.
     pub latencies: Histogram<u64>,
-    loads: u64,
+    /// Calls that were no hits after all.
+    pub loads: u64,
 }
 
 /// What a hit needs, at one number of callers.
@@ -134,7 +133,6 @@ async fn compare(
         };
         let cells = rounds(plan, entered, &turn).await?;
         for (row, cell) in rows.iter_mut().zip(cells) {
-            row.loads += cell.loads;
             row.cells.push(cell);
         }
         if COUNTED.contains(&callers) {
@@ -207,7 +205,6 @@ impl Row {
             baseline: entered.baseline,
             cells: Vec::new(),
             counts: Vec::new(),
-            loads: 0,
         }
     }
 }

@@ -84,11 +84,14 @@ fn ratios(hits: &Hits) -> Table {
         let cells = ratios_of(hits, row).into_iter().map(ratio);
         table.row(row.name, cells);
     }
-    for row in hits.rows.iter().filter(|row| row.loads > 0) {
-        let (name, loads) = (row.name, row.loads);
-        table.note(format!(
-            "{name}: {loads} of its calls were no hits, and ran the function."
-        ));
+    for row in &hits.rows {
+        let loads: u64 = row.cells.iter().map(|cell| cell.loads).sum();
+        if loads > 0 {
+            let name = row.name;
+            table.note(format!(
+                "{name}: {loads} of its calls were no hits, and ran the function."
+            ));
+        }
     }
     table
 }
